@@ -1,0 +1,82 @@
+"""Jobs on the wire: the format of AITBC's existing clients."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta
+
+from aitbc.schemas.common import JsonObject, Request, Response
+
+DEFAULT_TTL_S = 900
+MAX_TTL_S = 7 * 24 * 3600
+
+ShortText = Annotated[str, Meta(max_length=100)]
+
+
+class JobState(StrEnum):
+    """Where a job stands. The last four are final."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+
+
+FINAL_STATES = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELED, JobState.EXPIRED})
+
+
+class Constraints(Request):
+    """What a miner must offer to be given the job. What is null asks for nothing."""
+
+    gpu: ShortText | None = None
+    cuda: ShortText | None = None
+    min_vram_gb: Annotated[float, Meta(ge=0, le=1_000_000)] | None = None
+    models: Annotated[list[ShortText], Meta(max_length=100)] | None = None
+    region: ShortText | None = None
+    max_price: Annotated[float, Meta(ge=0)] | None = None
+
+
+class CreateJob(Request):
+    """POST /v1/jobs, the full form. A body without ``payload`` is the short form: its fields are the payload."""
+
+    payload: JsonObject
+    constraints: Constraints = Constraints()
+    ttl_seconds: Annotated[int, Meta(ge=1, le=MAX_TTL_S)] = DEFAULT_TTL_S
+    payment_amount: Annotated[float, Meta(ge=0)] | None = None
+    payment_currency: Annotated[str, Meta(min_length=1, max_length=16)] | None = None
+
+
+class Job(Response):
+    """A job as its owner sees it. ``error`` says why it FAILED."""
+
+    job_id: str
+    state: JobState
+    assigned_miner_id: str | None
+    requested_at: datetime
+    expires_at: datetime
+    error: str | None
+
+
+class Receipt(Response):
+    """What a miner gets for a result, and its client with it: who computed what, and when."""
+
+    receipt_id: str
+    job_id: str
+    miner_id: str
+    completed_at: datetime
+    result_sha256: str
+
+
+class JobResult(Response):
+    """GET /v1/jobs/{job_id}/result, once the job is final. ``result`` is null unless it COMPLETED."""
+
+    job_id: str
+    state: JobState
+    result: JsonObject | None
+    error: str | None
+    receipt: Receipt | None

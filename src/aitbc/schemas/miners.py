@@ -1,0 +1,87 @@
+"""Miners on the wire: the format of AITBC's existing miners."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from aitbc.schemas.common import JsonObject, Request, Response, Status
+from aitbc.schemas.jobs import Receipt
+
+MAX_WAIT_S = 60
+
+MinerId = Annotated[str, Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._:-]{0,99}$")]
+
+
+class RegisterMiner(Request):
+    """POST /v1/miners/register. Registering again replaces what was said before."""
+
+    capabilities: JsonObject = {}
+    concurrency: Annotated[int, Meta(ge=1, le=1000)] = 1
+    region: Annotated[str, Meta(max_length=100)] | None = None
+
+
+class Registered(Status):
+    """The answer to a registration. ``session_token`` is what existing miners expect; it carries no authority."""
+
+    session_token: str
+
+
+class Heartbeat(msgspec.Struct, kw_only=True):
+    """POST /v1/miners/heartbeat. Keeps the miner's leases; miners send further fields, which are ignored."""
+
+    inflight: Annotated[int, Meta(ge=0)] = 0
+    status: Annotated[str, Meta(max_length=100)] = "ONLINE"
+    metadata: JsonObject = {}
+
+
+class PollJobs(Request):
+    """POST /v1/miners/poll. Waits up to ``max_wait_seconds`` for a job: 200 with it, or 204."""
+
+    max_wait_seconds: Annotated[float, Meta(ge=0, le=MAX_WAIT_S)] = 15
+
+
+class AssignedJob(Response):
+    """A job that was leased to the polling miner."""
+
+    job_id: str
+    payload: JsonObject
+    constraints: JsonObject
+
+
+class SubmitResult(Request):
+    """POST /v1/miners/{job_id}/result."""
+
+    result: JsonObject
+    metrics: JsonObject = {}
+
+
+class ResultAccepted(Status):
+    """The answer to an accepted result."""
+
+    receipt: Receipt
+
+
+class SubmitFailure(Request):
+    """POST /v1/miners/{job_id}/fail."""
+
+    error_code: Annotated[str, Meta(min_length=1, max_length=100)]
+    error_message: Annotated[str, Meta(max_length=10_000)] = ""
+    metrics: JsonObject = {}
+
+
+class Miner(Response):
+    """A registered miner. It is ONLINE while its heartbeats (or polls) come, OFFLINE after."""
+
+    miner_id: str
+    key_id: str
+    status: Literal["ONLINE", "OFFLINE"]
+    region: str | None
+    concurrency: int
+    inflight: int
+    capabilities: JsonObject
+    registered_at: datetime
+    last_seen_at: datetime
