@@ -1,0 +1,1 @@
+"""The audit log: one chained row for every change."""

@@ -1,0 +1,1 @@
+"""Jobs: submitted by clients, run by miners."""

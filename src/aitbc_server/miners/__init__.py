@@ -1,0 +1,1 @@
+"""Miners: registered, kept alive by heartbeats, given jobs."""

@@ -1,0 +1,1 @@
+"""Usage: counted per decision, read per minute, hour or day."""
