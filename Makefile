@@ -1,0 +1,47 @@
+# The five verbs. CI and people type the same ones; CONTRIBUTING.md says more about each.
+#
+# Every path here is relative, so that the folder may have a space in its name.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench docs
+
+python := .venv/bin/python
+
+help:
+	@echo 'make run     install what is missing and start a local server with test keys   ARGS="--port 9000"'
+	@echo 'make test    install what is missing and run every test                        ARGS="tests/gate -x"  FULL=1'
+	@echo 'make lint    style, types, import rules'
+	@echo 'make bench   measure speed against the goals                                   ARGS="--help"'
+	@echo 'make docs    build the documentation into site/'
+
+run:
+	@sh tools/bootstrap.sh server && exec .venv/bin/aitbc dev $(ARGS)
+
+# Coverage is judged over the whole suite only: a part of it says nothing about the rest.
+test:
+	@sh tools/bootstrap.sh dev
+ifeq ($(strip $(ARGS)),)
+	@$(full)$(python) -m pytest --cov --cov-report=
+	@$(python) tools/coverage_gate.py
+else
+	@$(full)$(python) -m pytest $(ARGS)
+endif
+
+full := $(if $(filter 1,$(FULL)),AITBC_FULL=1 )
+
+lint:
+	@sh tools/bootstrap.sh dev
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+	$(python) -m mypy
+	.venv/bin/lint-imports --no-logo
+
+bench:
+	@sh tools/bootstrap.sh dev
+	@$(python) -m bench $(ARGS)
+
+# The variable silences a notice of the theme's authors about other programs.
+docs:
+	@sh tools/bootstrap.sh dev
+	@DISABLE_MKDOCS_2_WARNING=true $(python) -m mkdocs build --strict
