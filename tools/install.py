@@ -178,7 +178,7 @@ def environment() -> dict[str, str]:
 
 
 def run(command: list[str], reason: str, *, quiet: bool = False) -> None:
-    """Run a command with its output on stderr (quiet: only its errors). Raises InstallError with the reason."""
+    """Run a command, its output on stderr (quiet: only its errors). Raises InstallError with the reason."""
     stdout = subprocess.DEVNULL if quiet else sys.stderr.fileno()
     if subprocess.run(command, env=environment(), stdout=stdout, check=False).returncode != 0:
         raise InstallError(reason)
