@@ -3,6 +3,7 @@
 AITBCError
 ├── APIConnectionError
 │   └── APITimeoutError
+│       └── JobTimeoutError     a wait for a job that did not end in time; job
 └── APIStatusError              status, code, detail, request_id
     ├── BadRequestError         400
     ├── AuthenticationError     401, or no API key at all
@@ -20,7 +21,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from aitbc.schemas.jobs import Job
     from aitbc.schemas.problem import FieldError
+
+_MAX_DIGITS = 18
 
 
 class AITBCError(Exception):
@@ -33,6 +37,14 @@ class APIConnectionError(AITBCError):
 
 class APITimeoutError(APIConnectionError):
     """No answer came in time."""
+
+
+class JobTimeoutError(APITimeoutError):
+    """The job was not final in time. It goes on; ``job`` is how it was last seen."""
+
+    def __init__(self, detail: str, *, job: Job | None = None) -> None:
+        super().__init__(detail)
+        self.job = job
 
 
 class APIStatusError(AITBCError):
@@ -105,7 +117,8 @@ class RateLimitError(APIStatusError):
 
     def _integer(self, header: str) -> int | None:
         text = self.headers.get(header, "")
-        return int(text) if text.isdecimal() else None
+        # int() takes digits of every script, and raises for thousands of them: neither is a number of ours.
+        return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS else None
 
 
 class ServerError(APIStatusError):

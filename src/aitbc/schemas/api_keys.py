@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, UnsetType, field
 
 from aitbc.schemas.common import JsonObject, LimitPerMinute, Name, Request, Response
 from aitbc.schemas.scopes import Environment, Preset, Scope
@@ -81,9 +81,9 @@ class CreateApiKey(Request):
     preset: Preset | None = None
     scopes: Scopes | None = None
     expires_at: Expiry | None = None
-    allowed_ips: AllowedIps = []
+    allowed_ips: AllowedIps = field(default_factory=list)
     limit_per_minute: LimitPerMinute | None = None
-    metadata: JsonObject = {}
+    metadata: JsonObject = field(default_factory=dict)
 
 
 class UpdateApiKey(Request):
@@ -91,10 +91,10 @@ class UpdateApiKey(Request):
 
     name: Name | UnsetType = UNSET
     scopes: Scopes | UnsetType = UNSET
-    expires_at: Expiry | None | UnsetType = UNSET
+    expires_at: Expiry | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
     allowed_ips: AllowedIps | UnsetType = UNSET
-    limit_per_minute: LimitPerMinute | None | UnsetType = UNSET
+    limit_per_minute: LimitPerMinute | UnsetType | None = UNSET
     metadata: JsonObject | UnsetType = UNSET
 
 
@@ -163,7 +163,7 @@ class VerifyRateLimit(Response):
 
 
 class VerifyResult(Response):
-    """The answer to a verify call. Everything but ``valid`` and ``code`` is null for a key that is not found."""
+    """The answer to a verify call. For a key that is not found, all but ``valid`` and ``code`` is null."""
 
     valid: bool
     code: VerifyCode

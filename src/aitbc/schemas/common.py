@@ -18,7 +18,9 @@ TENANT_ID_PATTERN = r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$"
 TenantId = Annotated[
     str, Meta(pattern=TENANT_ID_PATTERN, description="A tenant's slug: lower case letters, digits, hyphens.")
 ]
-Name = Annotated[str, Meta(min_length=1, max_length=100, description="A name for people, 1 to 100 characters.")]
+Name = Annotated[
+    str, Meta(min_length=1, max_length=100, description="A name for people, 1 to 100 characters.")
+]
 LimitPerMinute = Annotated[int, Meta(ge=1, le=10_000_000, description="Requests allowed in any 60 seconds.")]
 
 
@@ -27,20 +29,36 @@ class Request(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Response(msgspec.Struct, kw_only=True):
-    """Base of every answer. Attributes are typed; ``obj["field"]`` and ``dict(obj)`` work too."""
+    """Base of every answer. Attributes are typed; ``obj["field"]``, ``"field" in obj``, ``dict(obj)`` work.
+
+    The names in brackets are those of the JSON (``usage["from"]``); fields that the answer left out are not
+    there.
+    """
 
     def __getitem__(self, field: str) -> Any:
-        if field not in self.__struct_fields__:
-            raise KeyError(field)
-        return getattr(self, field)
+        return self._present()[field]
+
+    def __contains__(self, field: object) -> bool:
+        return field in self._present()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._present())
 
     def keys(self) -> Iterator[str]:
-        """The field names, so that ``dict(obj)`` works."""
-        return iter(self.__struct_fields__)
+        """The names of the fields that are there, so that ``dict(obj)`` works."""
+        return iter(self._present())
 
     def get(self, field: str, default: Any = None) -> Any:
         """The field's value, or ``default`` where there is no such field."""
-        return getattr(self, field) if field in self.__struct_fields__ else default
+        return self._present().get(field, default)
+
+    def _present(self) -> dict[str, Any]:
+        values = ((name, getattr(self, field)) for name, field in self._names())
+        return {name: value for name, value in values if value is not msgspec.UNSET}
+
+    @classmethod
+    def _names(cls) -> Iterator[tuple[str, str]]:
+        return zip(cls.__struct_encode_fields__, cls.__struct_fields__, strict=True)
 
 
 class Page(Response, Generic[T]):

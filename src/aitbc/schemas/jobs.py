@@ -42,7 +42,7 @@ class Constraints(Request):
 
 
 class CreateJob(Request):
-    """POST /v1/jobs, the full form. A body without ``payload`` is the short form: its fields are the payload."""
+    """POST /v1/jobs, the full form. In the short form, without ``payload``, the fields are the payload."""
 
     payload: JsonObject
     constraints: Constraints = Constraints()

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, field
 
 from aitbc.schemas.common import JsonObject, Request, Response, Status
 from aitbc.schemas.jobs import Receipt
@@ -19,13 +19,13 @@ MinerId = Annotated[str, Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._:-]{0,99}$")]
 class RegisterMiner(Request):
     """POST /v1/miners/register. Registering again replaces what was said before."""
 
-    capabilities: JsonObject = {}
+    capabilities: JsonObject = field(default_factory=dict)
     concurrency: Annotated[int, Meta(ge=1, le=1000)] = 1
     region: Annotated[str, Meta(max_length=100)] | None = None
 
 
-class Registered(Status):
-    """The answer to a registration. ``session_token`` is what existing miners expect; it carries no authority."""
+class Registered(Status, kw_only=True):
+    """The answer to a registration. Existing miners expect ``session_token``; it carries no authority."""
 
     session_token: str
 
@@ -35,7 +35,7 @@ class Heartbeat(msgspec.Struct, kw_only=True):
 
     inflight: Annotated[int, Meta(ge=0)] = 0
     status: Annotated[str, Meta(max_length=100)] = "ONLINE"
-    metadata: JsonObject = {}
+    metadata: JsonObject = field(default_factory=dict)
 
 
 class PollJobs(Request):
@@ -56,10 +56,10 @@ class SubmitResult(Request):
     """POST /v1/miners/{job_id}/result."""
 
     result: JsonObject
-    metrics: JsonObject = {}
+    metrics: JsonObject = field(default_factory=dict)
 
 
-class ResultAccepted(Status):
+class ResultAccepted(Status, kw_only=True):
     """The answer to an accepted result."""
 
     receipt: Receipt
@@ -70,7 +70,7 @@ class SubmitFailure(Request):
 
     error_code: Annotated[str, Meta(min_length=1, max_length=100)]
     error_message: Annotated[str, Meta(max_length=10_000)] = ""
-    metrics: JsonObject = {}
+    metrics: JsonObject = field(default_factory=dict)
 
 
 class Miner(Response):

@@ -15,7 +15,7 @@ class FieldError(Response):
 
 
 class Problem(Response, omit_defaults=True):
-    """What every error answers with. ``type`` is ``urn:aitbc:error:<code>``; ``errors`` comes with 422 only."""
+    """What every error answers with. ``type`` is ``urn:aitbc:error:<code>``; ``errors`` only with 422."""
 
     type: str
     title: str

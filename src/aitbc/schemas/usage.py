@@ -27,7 +27,7 @@ class GroupBy(StrEnum):
 
 
 class UsageSeries(Response):
-    """One series: its points are ``[start of the interval, count]``, oldest first; empty intervals are left out."""
+    """One series. Points are ``[start of the interval, count]``, oldest first, without empty intervals."""
 
     points: list[tuple[datetime, int]]
     key_id: str | UnsetType = UNSET
