@@ -41,7 +41,7 @@ bench:
 	@sh tools/bootstrap.sh dev
 	@$(python) -m bench $(ARGS)
 
-# The variable silences a notice of the theme's authors about other programs.
+# The variable silences the theme's notice about its successor.
 docs:
 	@sh tools/bootstrap.sh dev
-	@DISABLE_MKDOCS_2_WARNING=true $(python) -m mkdocs build --strict
+	@NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build --strict

@@ -41,8 +41,10 @@ class Refuse:
 sys.meta_path.insert(0, Refuse())
 import aitbc
 
+# `__main__` runs the command line when it is imported.
+skipped = ("aitbc.__main__.", "aitbc.cli.__main__.", *(name + "." for name in {SERVER_COMMANDS!r}))
 for module in pkgutil.walk_packages(aitbc.__path__, "aitbc.", onerror=lambda name: None):
-    if not module.name.endswith("__main__") and not (module.name + ".").startswith(tuple(name + "." for name in {SERVER_COMMANDS!r})):
+    if not (module.name + ".").startswith(skipped):
         importlib.import_module(module.name)
         print(module.name)
 """

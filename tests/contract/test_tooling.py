@@ -95,7 +95,7 @@ def test_the_documentation_builds_and_loads_nothing_from_elsewhere(tmp_path: Pat
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)],
         cwd=ROOT,
-        env=clean_environment(DISABLE_MKDOCS_2_WARNING="true"),
+        env=clean_environment(NO_MKDOCS_2_WARNING="1"),
         capture_output=True,
         text=True,
         check=False,
