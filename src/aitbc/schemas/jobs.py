@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from aitbc.schemas.common import JsonObject, Request, Response
 
@@ -45,7 +45,7 @@ class CreateJob(Request):
     """POST /v1/jobs, the full form. In the short form, without ``payload``, the fields are the payload."""
 
     payload: JsonObject
-    constraints: Constraints = Constraints()
+    constraints: Constraints = field(default_factory=Constraints)
     ttl_seconds: Annotated[int, Meta(ge=1, le=MAX_TTL_S)] = DEFAULT_TTL_S
     payment_amount: Annotated[float, Meta(ge=0)] | None = None
     payment_currency: Annotated[str, Meta(min_length=1, max_length=16)] | None = None
