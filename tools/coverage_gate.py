@@ -17,6 +17,7 @@ from coverage.exceptions import NoDataError, NoSource
 
 # Whether a missed floor fails the run.
 FLOORS_ARE_ENFORCED = False
+FILES_SHOWN = 20
 
 
 class Area(NamedTuple):
@@ -108,12 +109,28 @@ def percent_of(totals: Totals) -> float:
 
 
 def print_missing(report: Report) -> None:
-    """Name the lines and branches that no test reached, a line for each file."""
-    for path, file in sorted(report.files.items()):
-        branches = [f"{start}->{end if end > 0 else 'exit'}" for start, end in file.missing_branches]
-        places = [str(line) for line in file.missing_lines] + branches
-        if places:
-            print(f"    {path}: {', '.join(places)}")
+    """Name the lines and branches that no test reached: a line for each of the first files."""
+    texts = {path: missing_places(file) for path, file in sorted(report.files.items())}
+    texts = {path: text for path, text in texts.items() if text}
+    for path, text in list(texts.items())[:FILES_SHOWN]:
+        print(f"    {path}: {text}")
+    if len(texts) > FILES_SHOWN:
+        print(f"    and {len(texts) - FILES_SHOWN} more; all: .venv/bin/python -m coverage report -m")
+
+
+def missing_places(file: FileReport) -> str:
+    """Lines as ranges, then the branches that leave a line which was reached: `3-5, 9, 12->exit`."""
+    lines = set(file.missing_lines)
+    ranges: list[list[int]] = []
+    for line in sorted(lines):
+        if ranges and line == ranges[-1][-1] + 1:
+            ranges[-1] = [ranges[-1][0], line]
+        else:
+            ranges.append([line])
+    places = ["-".join(map(str, ends)) for ends in ranges]
+    branches = [(start, end) for start, end in file.missing_branches if start not in lines]
+    places += [f"{start}->{end if end > 0 else 'exit'}" for start, end in branches]
+    return ", ".join(places)
 
 
 if __name__ == "__main__":

@@ -72,6 +72,12 @@ def test_an_area_without_files_is_missed(enforced: Path, capsys: pytest.CaptureF
     assert "no file measured" in capsys.readouterr().out
 
 
+def test_missing_places_are_short() -> None:
+    """Lines in a row are one range; a branch out of a line that nothing reached adds nothing."""
+    file = coverage_gate.FileReport([3, 4, 5, 9], [(3, 5), (12, -1), (12, 14)])
+    assert coverage_gate.missing_places(file) == "3-5, 9, 12->exit, 12->14"
+
+
 def test_every_area_is_there() -> None:
     """Each pattern of the table matches files of this tree."""
     for area in coverage_gate.AREAS:
