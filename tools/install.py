@@ -115,8 +115,10 @@ def venv_is_usable() -> bool:
     # Of all that Python's venv module writes, the activation scripts come last.
     if not (VENV / "bin" / "activate").exists():
         return False
-    check = "import sys; print(sys.version_info >= (3, 11) and sys.prefix != sys.base_prefix)"
-    return output_of([str(VENV_PYTHON), "-I", "-c", check]) == "True"
+    check = "import sys; print(sys.version_info >= (3, 11) and sys.prefix != sys.base_prefix, sys.version)"
+    fits, _, version = output_of([str(VENV_PYTHON), "-I", "-c", check]).partition(" ")
+    # Who names a Python gets that one, which is also the one that runs this; else what is there will do.
+    return fits == "True" and (not os.environ.get("PYTHON") or version == sys.version)
 
 
 def make_venv() -> None:

@@ -123,6 +123,19 @@ def test_a_half_made_environment_is_made_anew(tree: Tree, part: str) -> None:
     assert len(tree.syncs()) == 2
 
 
+def test_the_python_that_is_named_is_the_one_that_is_used(tree: Tree) -> None:
+    """PYTHON=... replaces an environment of another version; without it, what is there goes on being used."""
+    tree.install("server")
+    python = tree.venv / "bin" / "python"
+    python.unlink()
+    python.write_text("#!/bin/sh\necho True 3.99.0\n", encoding="utf-8")
+    python.chmod(0o755)
+    (tree.bin / "python3.13").symlink_to(sys.executable)
+    assert tree.install("server", PYTHON="") == (0, "")
+    assert tree.install("server")[0] == 0
+    assert python.is_symlink()
+
+
 def test_an_installation_that_was_killed_is_not_trusted(tree: Tree) -> None:
     """A package may be half written when uv is killed, so the next call starts from an empty environment."""
     dies = tree.set("dies")
