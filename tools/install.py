@@ -40,9 +40,7 @@ INSTALL_TABLES = ("build-system", "project", "dependency-groups")
 INSTALL_TOOLS = ("hatch", "uv")
 
 NOT_INSTALLED = "not everything could be installed (is the network there?)"
-NO_PIP = (
-    "there is neither uv nor Python's ensurepip: install uv, or (Debian, Ubuntu) apt install python3-venv"
-)
+NO_PIP = "there is neither uv nor Python's ensurepip: install uv, or (Debian, Ubuntu) apt install python3-venv"
 
 
 class InstallError(Exception):
@@ -189,9 +187,7 @@ def run(command: list[str], reason: str, *, quiet: bool = False) -> None:
 def output_of(command: list[str]) -> str:
     """What a command printed, or nothing when it is missing or fails."""
     try:
-        return subprocess.run(
-            command, env=environment(), capture_output=True, text=True, check=True
-        ).stdout.strip()
+        return subprocess.run(command, env=environment(), capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
 

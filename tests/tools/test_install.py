@@ -101,7 +101,7 @@ def test_only_what_decides_an_installation_causes_one(tree: Tree) -> None:
     tree.install("server")
     pyproject = tree.root / "pyproject.toml"
     text = pyproject.read_text(encoding="utf-8")
-    pyproject.write_text(text.replace("line-length = 110", "line-length = 90"), encoding="utf-8")
+    pyproject.write_text(text.replace("[tool.ruff]", "[tool.ruff]\nfix = false"), encoding="utf-8")
     tree.install("server")
     assert len(tree.syncs()) == 1
     pyproject.write_text(text.replace('"rich>=14"', '"rich>=15"'), encoding="utf-8")
