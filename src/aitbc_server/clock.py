@@ -33,7 +33,14 @@ def from_ms(milliseconds: int) -> Timestamp:
     """The time that is ``milliseconds`` after the epoch."""
     whole = _EPOCH + timedelta(milliseconds=milliseconds)
     return Timestamp(
-        whole.year, whole.month, whole.day, whole.hour, whole.minute, whole.second, whole.microsecond, tzinfo=UTC
+        whole.year,
+        whole.month,
+        whole.day,
+        whole.hour,
+        whole.minute,
+        whole.second,
+        whole.microsecond,
+        tzinfo=UTC,
     )
 
 

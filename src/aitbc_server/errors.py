@@ -75,6 +75,4 @@ def conflict(detail: str) -> DomainError:
 
 def invalid(field: str, message: str) -> DomainError:
     """One field of the request is not valid."""
-    return DomainError(
-        Code.VALIDATION_ERROR, f"{field}: {message}", errors=[FieldError(field=field, message=message)]
-    )
+    return DomainError(Code.VALIDATION_ERROR, f"{field}: {message}", errors=[FieldError(field=field, message=message)])

@@ -71,7 +71,12 @@ def _sqlite_engine(url: URL, *, connections: int, begin: str) -> AsyncEngine:
         connection.isolation_level = None
         cursor = connection.cursor()
         # FULL: what was answered 2xx survives a power cut too, not only a killed process.
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_MS}"):
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+        ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

@@ -1,0 +1,84 @@
+"""The only place that wires things together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Litestar, Request
+from litestar.di import Provide
+
+from aitbc_server import health, http_errors, openapi
+from aitbc_server.actor import Actor, key_actor
+from aitbc_server.api_keys import api as api_keys_api
+from aitbc_server.api_keys.digests import SecretDigests
+from aitbc_server.api_keys.service import ApiKeyService
+from aitbc_server.api_keys.source import DatabaseCredentialSource
+from aitbc_server.audit.service import AuditLog
+from aitbc_server.clock import Clock, Timestamp, system_clock
+from aitbc_server.db.engine import Database
+from aitbc_server.db.fences import LocalFences
+from aitbc_server.db.unit_of_work import UnitsOfWork
+from aitbc_server.gate.asgi import CONTEXT, GateMiddleware
+from aitbc_server.gate.cache import CredentialCache
+from aitbc_server.gate.counter import UsageCounter
+from aitbc_server.gate.gate import Gate
+from aitbc_server.gate.guesses import GuessLimiter
+from aitbc_server.gate.operations import Operations
+from aitbc_server.gate.request import ClientAddress
+from aitbc_server.gate.store_memory import MemoryStore
+from aitbc_server.pagination import Cursors
+from aitbc_server.routing import only_what_the_gate_decided, routes_of
+from aitbc_server.secret_keys import SecretKeys
+from aitbc_server.settings import Settings
+
+MAX_BODY_BYTES = 1024 * 1024
+
+
+class _NoRecorder:
+    def used(self, credential: Any, now_us: int, client_ip: str | None) -> None: ...
+
+
+def create_app(settings: Settings, clock: Clock = system_clock) -> GateMiddleware:
+    """The whole server as one ASGI app."""
+    secret_keys = SecretKeys.load_or_create(settings.data_dir / "secret.key")
+    database = Database(settings.sqlalchemy_url)
+    cache = CredentialCache()
+    counter = UsageCounter()
+    digests = SecretDigests(secret_keys)
+    units = UnitsOfWork(database, LocalFences(cache.drop), clock)
+    audit = AuditLog(secret_keys, clock)
+    api_keys = ApiKeyService(units, digests, audit, Cursors(secret_keys))
+    gate = Gate(
+        source=DatabaseCredentialSource(database, digests, clock),
+        store=MemoryStore(clock, counter),
+        cache=cache,
+        guesses=GuessLimiter(settings.max_failures_per_minute),
+        recorder=_NoRecorder(),
+        clock=clock,
+    )
+    app = Litestar(
+        route_handlers=[*health.ROUTES, *api_keys_api.ROUTES],
+        dependencies={"actor": Provide(_actor, sync_to_thread=False), "api_keys": _constant(api_keys)},
+        exception_handlers=http_errors.EXCEPTION_HANDLERS,
+        guards=[only_what_the_gate_decided],
+        type_encoders={Timestamp: Timestamp.text},
+        request_max_body_size=MAX_BODY_BYTES,
+        openapi_config=openapi.CONFIG,
+        logging_config=None,
+    )
+    return GateMiddleware(
+        app,
+        gate=gate,
+        operations=Operations(routes_of(app)),
+        handlers={},
+        client_address=ClientAddress(settings.trusted_proxies),
+        allowed_hosts=settings.allowed_hosts,
+    )
+
+
+def _actor(request: Request[Any, Any, Any]) -> Actor:
+    return key_actor(request.scope[CONTEXT])  # type: ignore[literal-required]
+
+
+def _constant(service: Any) -> Provide:
+    return Provide(lambda: service, sync_to_thread=False)

@@ -1,0 +1,85 @@
+"""Which operation a request is for: the bounded set that permissions, usage counts and metrics speak of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from aitbc.schemas.scopes import Scope
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """One route of the API.
+
+    ``scope`` is what a key needs (None: any key will do). ``own_key``: a key may do this to itself without the
+    scope, the path's ``{key_id}`` telling. ``never_own``: a key may not do this to itself, whatever its scopes.
+    ``public``: answered without a key. ``cost`` is what it takes from the caller's limits.
+    """
+
+    id: str
+    scope: Scope | None = None
+    own_key: bool = False
+    never_own: bool = False
+    public: bool = False
+    cost: int = 1
+
+
+class Route(NamedTuple):
+    """An operation and where it lives: ``path`` may have parameters, as in ``/v1/jobs/{job_id}``."""
+
+    method: str
+    path: str
+    operation: Operation
+
+
+class Match(NamedTuple):
+    """The operation of a request, and the ``key_id`` in its path where there is one."""
+
+    operation: Operation
+    key_id: str | None
+
+
+#: Where no route answers: it still needs a key, so that a stranger learns nothing of what is there.
+UNMATCHED = Match(Operation("unmatched"), None)
+
+
+class Operations:
+    """Finds a request's operation. Literal paths first, then one step a path segment."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self.routes = tuple(routes)
+        self._literal: dict[tuple[str, str], Match] = {}
+        self._patterns: dict[tuple[str, int], list[tuple[list[str], Operation]]] = {}
+        for method, path, operation in self.routes:
+            if "{" in path:
+                segments = path.split("/")
+                self._patterns.setdefault((method, len(segments)), []).append((segments, operation))
+            else:
+                self._literal[method, path] = Match(operation, None)
+
+    def find(self, method: str, path: str) -> Match:
+        """The operation for a decoded path; ``UNMATCHED`` where there is none."""
+        literal = self._literal.get((method, path))
+        if literal is not None:
+            return literal
+        segments = path.split("/")
+        for pattern, operation in self._patterns.get((method, len(segments)), ()):
+            match = _match(pattern, segments)
+            if match is not None:
+                return Match(operation, match.get("{key_id}"))
+        return UNMATCHED
+
+
+def _match(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
+    """The path's parameters by their placeholder; None where a literal segment differs or a parameter is empty."""
+    parameters = {}
+    for expected, segment in zip(pattern, segments, strict=True):
+        if expected.startswith("{"):
+            if not segment:
+                return None
+            parameters[expected] = segment
+        elif expected != segment:
+            return None
+    return parameters
