@@ -1,0 +1,7 @@
+"""``python -m aitbc.cli`` is ``aitbc``."""
+
+import sys
+
+from aitbc.cli import main
+
+sys.exit(main())

@@ -1,0 +1,60 @@
+"""``aitbc`` and the list of its commands."""
+
+from __future__ import annotations
+
+import click
+
+from aitbc._version import __version__
+from aitbc.cli.lazy import Entry, RootGroup
+from aitbc.cli.settings import global_options
+
+KEYS, WORK, SERVER, TOOLS = "API keys", "Jobs and miners", "Server", "Tools"
+
+COMMANDS = {
+    "whoami": Entry("aitbc.cli.whoami:whoami", KEYS, "Show the key in use: its tenant, plan, limits and scopes."),
+    "api-keys": Entry("aitbc.cli.api_keys:api_keys", KEYS, "Create, list, regenerate and revoke API keys."),
+    "usage": Entry("aitbc.cli.usage:usage", KEYS, "Show how many requests were allowed and refused."),
+    "audit": Entry("aitbc.cli.audit:audit", KEYS, "Show who changed what."),
+    "jobs": Entry("aitbc.cli.jobs:jobs", WORK, "Submit jobs and fetch their results."),
+    "miners": Entry("aitbc.cli.miners:miners", WORK, "List miners, or run one."),
+    "dev": Entry("aitbc.cli.dev:dev", SERVER, "Start a server for development, with keys and a miner."),
+    "serve": Entry("aitbc.cli.serve:serve", SERVER, "Start the server."),
+    "admin": Entry("aitbc.cli.admin:admin", SERVER, "Operate an installation: tenants, plans, keys, migrations."),
+    "scan": Entry("aitbc.cli.scan:scan", TOOLS, "Find API keys in files, offline."),
+    "completion": Entry("aitbc.cli.completion:completion", TOOLS, "Print the completion script for a shell."),
+}
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    click.echo(f"aitbc {__version__}")
+    ctx.exit()
+
+
+@click.group(
+    cls=RootGroup,
+    entries=COMMANDS,
+    params=[
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_version,
+            help="Show the version and exit.",
+        ),
+        *global_options(),
+    ],
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=False,
+    invoke_without_command=True,
+)
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """API keys, jobs and miners of the AITBC compute marketplace.
+
+    Export AITBC_API_KEY, then for example `aitbc whoami`. Global options stand before or after the command.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

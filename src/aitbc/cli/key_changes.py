@@ -1,0 +1,156 @@
+"""``aitbc api-keys update, revoke, regenerate``."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aitbc.cli.errors import say_hint
+from aitbc.cli.key_views import KEY_ID, detail_rows, own_key_id
+from aitbc.cli.lazy import Command
+from aitbc.cli.options import JSON_OBJECT, key_properties
+from aitbc.cli.output import clean, note, print_details, print_json
+from aitbc.cli.settings import Settings, pass_settings
+from aitbc.cli.times import DURATION, MOMENT, after, relative, short
+from aitbc.exceptions import APIStatusError
+
+if TYPE_CHECKING:
+    from aitbc import AITBCClient
+    from aitbc.schemas.api_keys import ApiKey, ApiKeyWithSecret
+
+
+def show_secret(settings: Settings, key: ApiKeyWithSecret) -> None:
+    """Print a new secret: the API's object, or the key alone on standard output and words beside it."""
+    warn_unconfirmed(key)
+    if settings.json:
+        print_json(key)
+        return
+    note("This is the only time that the key is shown. Keep it in a safe place:")
+    click.echo(key.key)
+
+
+def warn_unconfirmed(key: ApiKey) -> None:
+    """Say so where a change is stored, but not every node of the server is known to have it yet."""
+    if getattr(key, "confirmed", None) is False:
+        note("The change is stored, but not yet confirmed by every server: it takes effect there shortly.")
+
+
+@click.command("update", cls=Command)
+@click.argument("key_id", type=KEY_ID)
+@click.option("--name", metavar="NAME", help="A new name.")
+@click.option("--enable/--disable", "enabled", default=None, help="Let it work again, or stop it for now.")
+@key_properties
+@click.option("--expires", type=MOMENT, metavar="WHEN", help="90d (from now), or an RFC 3339 time.")
+@click.option("--metadata", type=JSON_OBJECT, metavar="JSON", help="Replaces the metadata.")
+@click.option("--clear-expiry", is_flag=True, help="It never expires.")
+@click.option("--clear-allowed-ips", is_flag=True, help="It works from anywhere.")
+@click.option("--clear-limit", is_flag=True, help="It has no limit of its own.")
+@pass_settings
+def update_key(
+    settings: Settings,
+    /,
+    key_id: str,
+    expires: datetime | timedelta | None,
+    scopes: tuple[str, ...],
+    allowed_ips: tuple[str, ...],
+    clear_expiry: bool,
+    clear_allowed_ips: bool,
+    clear_limit: bool,
+    **plain: Any,
+) -> None:
+    """Change a key. What is not named stays; --scope and --allowed-ip replace the whole list."""
+    fields = {
+        **plain,
+        "scopes": list(scopes) or None,
+        "allowed_ips": list(allowed_ips) or None,
+        "expires_at": after(settings.clock(), expires),
+    }
+    changes = {field: value for field, value in fields.items() if value is not None}
+    for cleared, field, empty, option in (
+        (clear_expiry, "expires_at", None, "--expires and --clear-expiry"),
+        (clear_allowed_ips, "allowed_ips", [], "--allowed-ip and --clear-allowed-ips"),
+        (clear_limit, "limit_per_minute", None, "--limit-per-minute and --clear-limit"),
+    ):
+        if cleared and field in changes:
+            raise click.UsageError(f"{option} exclude each other")
+        if cleared:
+            changes[field] = empty
+    if not changes:
+        raise click.UsageError("nothing to change: name at least one option")
+    with settings.client() as client:
+        key = client.api_keys.update(key_id, **changes)
+    warn_unconfirmed(key)
+    if settings.json:
+        print_json(key)
+    else:
+        note(f"Changed {key.id}.")
+        print_details(settings, detail_rows(key, settings.clock()))
+
+
+@click.command("revoke", cls=Command)
+@click.argument("key_id", type=KEY_ID)
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@pass_settings
+def revoke_key(settings: Settings, /, key_id: str, yes: bool) -> None:
+    """Revoke a key, at once and for ever.
+
+    On a terminal it asks first; in a script it does not. To stop a key for a while, use
+    `aitbc api-keys update KEY_ID --disable`.
+    """
+    with settings.client() as client:
+        if not yes and sys.stdin.isatty():
+            click.confirm(_question(client, settings, key_id), abort=True, err=True)
+        key = client.api_keys.revoke(key_id)
+    warn_unconfirmed(key)
+    if settings.json:
+        print_json(key)
+    else:
+        note(f"Revoked {key.id} ({key.name}).")
+
+
+def _question(client: AITBCClient, settings: Settings, key_id: str) -> str:
+    """What revoking would stop. A key that may not look at the other one can still revoke it."""
+    what = key_id
+    try:
+        key = client.api_keys.get(key_id)
+        used = relative(key.last_used_at, settings.clock(), none="never")
+        what = f'{key_id} ("{clean(key.name)}", {key.environment}, last used: {used})'
+    except APIStatusError as error:
+        if error.code not in {"not_found", "insufficient_scope"}:
+            raise
+    own = own_key_id(settings.key) or client.api_keys.self().key.id
+    if own == key_id:
+        return f"Revoke {what}? It is THE KEY IN USE, from {settings.key_source}, and will never work again"
+    return f"Revoke {what}? It will never work again"
+
+
+@click.command("regenerate", cls=Command)
+@click.argument("key_id", type=KEY_ID)
+@click.option(
+    "--grace",
+    type=DURATION,
+    metavar="DURATION",
+    help="How long the old secret goes on working, such as 24h; up to 7d. [default: it stops now]",
+)
+@pass_settings
+def regenerate_key(settings: Settings, /, key_id: str, grace: timedelta | None) -> None:
+    """Give a key a new secret and print it, once. Its id, name and scopes stay.
+
+    The key alone goes to standard output.
+    """
+    seconds = int(grace.total_seconds()) if grace else 0
+    with settings.client() as client:
+        key = client.api_keys.regenerate(key_id, grace_period_seconds=seconds)
+    note(f"Regenerated {key.id} ({key.name}).")
+    if key.previous_secret:
+        until = key.previous_secret.expires_at
+        note(f"The old secret works until {short(until)} ({relative(until, settings.clock())}).")
+    else:
+        note("The old secret stopped working now.")
+        say_hint("`--grace 24h` keeps the old secret working while you put the new one in its places")
+    if own_key_id(settings.key) == key.id:
+        note(f"It is the key in use: put the new one into {settings.key_source}.")
+    show_secret(settings, key)

@@ -1,0 +1,109 @@
+"""Printing: data on standard output, as tables or as the API's JSON; words on standard error."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import click
+
+from aitbc.cli.settings import Settings
+from aitbc.cli.times import rfc3339
+
+# Control characters, and those that turn the direction of text: a key's name must not steer a terminal.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_UNESCAPED_BY_JSON = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_PIPE_WIDTH = 10_000
+
+
+class Styled(NamedTuple):
+    """A cell with a colour that adds to its words, never replaces them."""
+
+    text: str
+    style: str
+
+
+Cell = str | Styled
+
+
+def clean(text: str) -> str:
+    """``text`` without characters that steer a terminal: they are shown as ``\\x1b`` and the like."""
+    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def note(message: str) -> None:
+    """A line for the person, on standard error."""
+    click.echo(clean(message), err=True)
+
+
+def print_json(value: Any) -> None:
+    """The object or list as the API writes it, indented."""
+    import msgspec
+
+    plain = msgspec.to_builtins(value, builtin_types=(datetime,))
+    encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
+    text = json.dumps(plain, indent=2, default=_json_default, ensure_ascii=encoding != "utf8")
+    click.echo(_UNESCAPED_BY_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+
+
+def _json_default(value: object) -> str:
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    raise TypeError(f"cannot write {type(value).__name__} as JSON")
+
+
+def print_table(settings: Settings, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """A table. On a terminal it fits the width; in a pipe nothing is wrapped or cut."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(_text(cell) for cell in row))
+    _print(settings, table)
+
+
+def print_details(settings: Settings, rows: Iterable[tuple[str, Cell]]) -> None:
+    """One object: a label and a value on each line."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, cell in rows:
+        table.add_row(label, _text(cell))
+    _print(settings, table)
+
+
+def _text(cell: Cell) -> Any:
+    from rich.text import Text
+
+    if isinstance(cell, Styled):
+        return Text(clean(cell.text), style=cell.style)
+    return Text(clean(cell))
+
+
+def _print(settings: Settings, renderable: Any) -> None:
+    from rich.console import Console
+
+    terminal = sys.stdout.isatty()
+    color = terminal and settings.color
+    buffer = io.StringIO()
+    console = Console(
+        file=buffer,
+        width=shutil.get_terminal_size().columns if terminal else _PIPE_WIDTH,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        no_color=not color,
+        legacy_windows=False,
+    )
+    console.print(renderable)
+    for line in buffer.getvalue().splitlines():
+        click.echo(line.rstrip(), color=color)

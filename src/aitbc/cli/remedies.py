@@ -1,0 +1,60 @@
+"""What to do about each error that the server answers with."""
+
+from __future__ import annotations
+
+from aitbc import keyformat
+from aitbc.cli.settings import Settings
+from aitbc.exceptions import APIStatusError, RateLimitError
+
+_BY_CODE = {
+    "revoked_api_key": "a revoked key never works again: generate a new one on the dashboard, or with another key "
+    "`aitbc api-keys create`",
+    "expired_api_key": "whoever may change this tenant's keys can give it more time: "
+    "`aitbc api-keys update KEY_ID --expires 90d`",
+    "disabled_api_key": "whoever may change this tenant's keys can enable it: `aitbc api-keys update KEY_ID --enable`",
+    "insufficient_scope": "`aitbc whoami` shows what this key may do; use a key with the scope that is missing",
+    "tenant_suspended": "the operator of this server suspended the tenant; ask them",
+    "ip_not_allowed": "this key works from its allowed addresses only; `aitbc api-keys update KEY_ID --allowed-ip` "
+    "changes them",
+    "ambiguous_credentials": "send one API key only",
+    "not_ready": "`aitbc jobs wait JOB_ID` waits for it",
+}
+
+
+def remedy(error: APIStatusError, settings: Settings) -> str | None:
+    """One line that says what to do about ``error``, or None."""
+    if isinstance(error, RateLimitError):
+        return _try_again(error)
+    if error.code == "missing_api_key":
+        return "export AITBC_API_KEY=... (a key is made on the dashboard, or by `aitbc dev` for a server of your own)"
+    if error.code == "invalid_api_key":
+        return _wrong_key(settings)
+    if error.code == "tenant_mismatch":
+        source = "leave out --tenant" if settings.tenant is not None else "unset AITBC_TENANT_ID"
+        return f"this key does not act for that tenant: {source}, or use a key of that tenant"
+    if error.code == "not_found":
+        return (
+            "a key sees only what is its tenant's and of its own environment, live or test; `aitbc whoami` shows both"
+        )
+    return _BY_CODE.get(error.code or "")
+
+
+def _try_again(error: RateLimitError) -> str:
+    wait = error.retry_after
+    when = f"in {wait} s" if wait is not None else "in a minute"
+    if error.code == "too_many_failures":
+        return f"too many wrong keys came from this address; try again {when}"
+    return f"try again {when}; `aitbc whoami` shows the limits"
+
+
+def _wrong_key(settings: Settings) -> str:
+    key = settings.key or ""
+    source = settings.key_source
+    if keyformat.has_prefix(key) and keyformat.parse(key) is None:
+        return (
+            f"the key from {source} is mistyped or cut off: it should have {keyformat.KEY_LENGTH} characters "
+            f"and has {len(key)}"
+            if len(key) != keyformat.KEY_LENGTH
+            else f"the key from {source} is mistyped: its checksum is wrong"
+        )
+    return f"the key comes from {source}; is it one of the server at {settings.url}?"
