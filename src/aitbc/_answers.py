@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -72,6 +71,8 @@ def retry_after_s(reply: Reply) -> float | None:
 
     A date is taken relative to the answer's own ``Date``, so that this machine's clock may be wrong.
     """
+    from email.utils import parsedate_to_datetime
+
     value = reply.headers.get("retry-after", "").strip()
     if value.isascii() and value.isdecimal():
         # No wait of more than nine digits differs from "too long", and int() refuses thousands of them.

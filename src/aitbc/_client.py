@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 import uuid
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
@@ -33,7 +34,7 @@ class _Client(Generic[M, H]):
     usage: UsageCounts[M]
     audit: AuditLog[M]
 
-    def __init__(  # noqa: PLR0917 - the order is a contract
+    def __init__(
         self,
         api_key: str | None = None,
         base_url: str | None = None,
@@ -93,7 +94,7 @@ class AITBCClient(_Client[Sync, "httpx2.Client"]):
         if not isinstance(http_client, httpx2.Client | None):
             raise TypeError(f"http_client must be an httpx2.Client, not {type(http_client).__name__}")
         self._http = http_client or httpx2.Client()
-        return SyncShell(exchange, self._http)
+        return SyncShell(exchange, self._http, sleep=time.sleep, clock=time.monotonic)
 
     def close(self) -> None:
         """Close the connections. An ``http_client`` that was passed in stays open."""
@@ -122,12 +123,14 @@ class AsyncAITBCClient(_Client[Async, "httpx2.AsyncClient"]):
     """
 
     def _open_shell(self, exchange: Exchange, http_client: httpx2.AsyncClient | None) -> AsyncShell:
+        import asyncio
+
         import httpx2
 
         if not isinstance(http_client, httpx2.AsyncClient | None):
             raise TypeError(f"http_client must be an httpx2.AsyncClient, not {type(http_client).__name__}")
         self._http = http_client or httpx2.AsyncClient()
-        return AsyncShell(exchange, self._http)
+        return AsyncShell(exchange, self._http, sleep=asyncio.sleep, clock=time.monotonic)
 
     async def aclose(self) -> None:
         """Close the connections. An ``http_client`` that was passed in stays open."""

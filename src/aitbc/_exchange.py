@@ -61,7 +61,7 @@ class Exchange:
         retries = 0
         while True:
             outcome = yield request
-            if isinstance(outcome, Reply) and 200 <= outcome.status < 300:  # noqa: PLR2004 - the class 2xx
+            if isinstance(outcome, Reply) and 200 <= outcome.status < 300:
                 return answers.read(call, outcome)
             delay_s = self.retry_delay_s(call, outcome, retries)
             if delay_s is None:
@@ -98,9 +98,7 @@ class Exchange:
             read_timeout_s=None if config.timeout_s is None else config.timeout_s + call.extra_wait_s,
         )
 
-    def retry_delay_s(
-        self, call: Call[object], outcome: Reply | APIConnectionError, retries: int
-    ) -> float | None:
+    def retry_delay_s(self, call: Call[object], outcome: Reply | APIConnectionError, retries: int) -> float | None:
         """How long to wait before ``call`` is sent again, or None: not again."""
         if retries >= self.config.max_retries or not _may_retry(call, outcome, retries):
             return None

@@ -48,22 +48,22 @@ class Operation(Protocol[P, T_co]):
     """The type of a method that ends in one object."""
 
     @overload
+    def __get__(self, resource: None, owner: object = None) -> Callable[Concatenate[Resource[Any], P], Any]: ...
+    @overload
     def __get__(self, resource: Resource[Sync], owner: object = None) -> Callable[P, T_co]: ...
     @overload
-    def __get__(
-        self, resource: Resource[Async], owner: object = None
-    ) -> Callable[P, Coroutine[Any, Any, T_co]]: ...
+    def __get__(self, resource: Resource[Async], owner: object = None) -> Callable[P, Coroutine[Any, Any, T_co]]: ...
 
 
 class Listing(Protocol[P, T_co]):
     """The type of a method that ends in many objects, page by page."""
 
     @overload
+    def __get__(self, resource: None, owner: object = None) -> Callable[Concatenate[Resource[Any], P], Any]: ...
+    @overload
     def __get__(self, resource: Resource[Sync], owner: object = None) -> Callable[P, Iterator[T_co]]: ...
     @overload
-    def __get__(
-        self, resource: Resource[Async], owner: object = None
-    ) -> Callable[P, AsyncIterator[T_co]]: ...
+    def __get__(self, resource: Resource[Async], owner: object = None) -> Callable[P, AsyncIterator[T_co]]: ...
 
 
 def operation(declared: Callable[Concatenate[Any, P], Call[T] | Flow[T]]) -> Operation[P, T]:

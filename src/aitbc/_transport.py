@@ -5,8 +5,6 @@ A shell sends, sleeps and pages; it decides nothing.
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -62,8 +60,8 @@ class SyncShell:
 
     exchange: Exchange
     http: httpx2.Client
-    sleep: Callable[[float], object] = time.sleep
-    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], object]
+    clock: Callable[[], float]
 
     def run(self, flow: Flow[T]) -> T:
         """Do what ``flow`` yields until it returns."""
@@ -97,8 +95,8 @@ class AsyncShell:
 
     exchange: Exchange
     http: httpx2.AsyncClient
-    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
-    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[object]]
+    clock: Callable[[], float]
 
     async def run(self, flow: Flow[T]) -> T:
         """Do what ``flow`` yields until it returns."""
@@ -131,9 +129,7 @@ def _request(http: httpx2.Client | httpx2.AsyncClient, send: Send) -> httpx2.Req
     import httpx2
 
     timeout = httpx2.Timeout(send.timeout_s, read=send.read_timeout_s)
-    return http.build_request(
-        send.method, send.url, headers=dict(send.headers), content=send.content, timeout=timeout
-    )
+    return http.build_request(send.method, send.url, headers=dict(send.headers), content=send.content, timeout=timeout)
 
 
 def _reply(response: httpx2.Response) -> Reply:

@@ -18,9 +18,7 @@ TENANT_ID_PATTERN = r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$"
 TenantId = Annotated[
     str, Meta(pattern=TENANT_ID_PATTERN, description="A tenant's slug: lower case letters, digits, hyphens.")
 ]
-Name = Annotated[
-    str, Meta(min_length=1, max_length=100, description="A name for people, 1 to 100 characters.")
-]
+Name = Annotated[str, Meta(min_length=1, max_length=100, description="A name for people, 1 to 100 characters.")]
 LimitPerMinute = Annotated[int, Meta(ge=1, le=10_000_000, description="Requests allowed in any 60 seconds.")]
 
 
