@@ -20,7 +20,7 @@ READING_WORDS_PER_MINUTE = 238  # Adults reading English silently (Brysbaert 201
 
 _MOST_FREQUENT = 10
 # \u2019 is the typographic apostrophe; the second half of the pattern are the full stops of Chinese and Japanese.
-_WORD = re.compile("[^\\W_]+(?:['\u2019-][^\\W_]+)*")
+_WORD = re.compile("\\d+(?:[.,]\\d+)+|[^\\W_]+(?:['\u2019-][^\\W_]+)*")
 _SENTENCE_END = re.compile("[.!?\u2026]+(?=\\s|$|[\"'\u201d\u2019)])|[\u3002\uff01\uff1f]+")
 
 
@@ -49,7 +49,7 @@ def run(payload: Any) -> dict[str, Any]:
 def statistics(text: str) -> dict[str, Any]:
     """Counts, averages, the most frequent words and a readability figure of ``text``.
 
-    A word is a run of letters and digits, with apostrophes and hyphens inside; words are compared without
+    A word is a run of letters and digits, with apostrophes and hyphens inside, or a number; words are compared without
     case. The readability figure is the Automated Readability Index (Senter and Smith 1967), about the US school
     grade that the text asks for; null without words.
     """

@@ -22,6 +22,7 @@ _LOOK_EVERY_S = 0.1
 _LAST_POLL_S = 1.0
 # How long runners get to end once they are told to: a program is killed 2 s after it was asked to end.
 _GIVE_UP_S = 5.0
+_FORGOTTEN_S = 1.0
 
 
 @dataclass
@@ -94,6 +95,7 @@ class _Miner:
         self._change = threading.Condition()
         self._at_work: set[str] = set()
         self._closed = False
+        self._registered = False
 
     def run(self) -> MinerSummary:
         poller = self._start(self._poll_jobs)
@@ -152,37 +154,36 @@ class _Miner:
 
     def _poll_jobs(self) -> None:
         backoff = Backoff()
-        registered = False
         while not self._stop.is_set():
+            if not self._wait_until(lambda: len(self._at_work) < self._options.concurrency, _LOOK_EVERY_S):
+                continue
             try:
-                if not registered:
-                    self._register()
-                    registered = True
-                job = self._poll_once()
-            except (NotFoundError, ConflictError):
-                # The server does not know this miner (any more). If it is not one of ours at all, the
-                # registration says so.
-                if not registered:
-                    raise
-                registered = False
+                job = self._next_job()
             except AITBCError as error:
                 if not is_passing(error):
                     raise
                 wait_s = backoff.next_s(error)
                 self._say(f"no jobs for now, trying again in {wait_s:.1f} s: {error}")
                 self._stop.wait(wait_s)
-            else:
-                if backoff.failures:
-                    self._say("the server answers again")
-                backoff.reset()
-                if job is not None:
-                    self._take(job)
+                continue
+            if backoff.failures:
+                self._say("the server answers again")
+            backoff.reset()
+            if job is not None:
+                self._take(job)
 
-    def _poll_once(self) -> AssignedJob | None:
-        """A job, or None where none came in time, or all hands are busy."""
-        if not self._wait_until(lambda: len(self._at_work) < self._options.concurrency, _LOOK_EVERY_S):
+    def _next_job(self) -> AssignedJob | None:
+        """A job, or None where none came in time."""
+        if not self._registered:
+            self._register()
+            self._registered = True
+        try:
+            return self._client.miners.poll(self._options.poll_wait_s, miner_id=self._options.miner_id)
+        except (NotFoundError, ConflictError):
+            # The server does not know this miner any more: register again, but not in a tight circle.
+            self._registered = False
+            self._stop.wait(_FORGOTTEN_S)
             return None
-        return self._client.miners.poll(self._options.poll_wait_s, miner_id=self._options.miner_id)
 
     def _take(self, job: AssignedJob) -> None:
         with self._change:
