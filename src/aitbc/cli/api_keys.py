@@ -52,7 +52,7 @@ def list_keys(settings: Settings, /, status: str | None, environment: str | None
     if settings.json:
         print_json(keys)
     elif keys:
-        print_table(settings, LIST_COLUMNS, [list_row(key, now) for key in keys])
+        print_table(settings, LIST_COLUMNS, [list_row(key, now) for key in keys], wrap={"NAME"})
     else:
         note("no keys")
     if alone:
@@ -166,8 +166,8 @@ def create_key(
 
 @api_keys.command("usage")
 @click.argument("key_id", type=KEY_ID)
-@usage_options
 @pass_settings
+@usage_options
 def key_usage(settings: Settings, /, key_id: str, **query: Any) -> None:
     """Show how many requests with this key were allowed and refused."""
     with settings.client() as client:

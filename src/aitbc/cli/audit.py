@@ -17,7 +17,7 @@ from aitbc.cli.times import MOMENT, before, short
 if TYPE_CHECKING:
     from aitbc.schemas.audit import AuditEvent
 
-COLUMNS = ("TIME", "ACTOR", "ACTION", "TARGET", "FROM")
+COLUMNS = ("TIME", "ACTOR", "ACTION", "TARGET", "ADDRESS")
 
 
 @click.group(cls=Group)
@@ -52,7 +52,7 @@ def list_events(
     if settings.json:
         print_json(events)
     elif events:
-        print_table(settings, COLUMNS, [_row(event) for event in events])
+        print_table(settings, COLUMNS, [_row(event) for event in events], wrap={"ACTOR", "ACTION", "TARGET"})
     if len(events) == limit:
         note(f"the newest {limit} are shown; --limit shows more")
     elif not events:

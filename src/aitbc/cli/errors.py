@@ -111,6 +111,8 @@ def _report_api_error(error: AITBCError, settings: Settings) -> int:
         from aitbc.cli.remedies import remedy
 
         hint = remedy(error, settings)
+        if error.code == "missing_api_key" and error.status is None:
+            message = "there is no API key" if settings.api_key is None else "the option --api-key is empty"
         message += "".join(f"\n  {problem.field}: {problem.message}" for problem in error.errors)
         if error.status is not None and error.status >= _SERVER_ERRORS and error.request_id:
             message += f" (request id {error.request_id})"

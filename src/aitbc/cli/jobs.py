@@ -107,7 +107,7 @@ def list_jobs(
     if settings.json:
         print_json(listed)
     elif listed:
-        print_table(settings, COLUMNS, [_row(job, now) for job in listed])
+        print_table(settings, COLUMNS, [_row(job, now) for job in listed], wrap={"ERROR"})
     if len(listed) == limit:
         note(f"the newest {limit} are shown; --limit shows more")
     elif not listed:

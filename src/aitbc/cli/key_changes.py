@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aitbc.cli.errors import say_hint
+from aitbc.cli.errors import EXIT_ERROR, say_hint
 from aitbc.cli.key_views import KEY_ID, detail_rows, own_key_id
 from aitbc.cli.lazy import Command
 from aitbc.cli.options import JSON_OBJECT, key_properties
@@ -102,7 +102,9 @@ def revoke_key(settings: Settings, /, key_id: str, yes: bool) -> None:
     """
     with settings.client() as client:
         if not yes and sys.stdin.isatty():
-            click.confirm(_question(client, settings, key_id), abort=True, err=True)
+            if not click.confirm(_question(client, settings, key_id), err=True):
+                note("Nothing was revoked.")
+                raise click.exceptions.Exit(EXIT_ERROR)
         key = client.api_keys.revoke(key_id)
     warn_unconfirmed(key)
     if settings.json:
@@ -123,8 +125,8 @@ def _question(client: AITBCClient, settings: Settings, key_id: str) -> str:
             raise
     own = own_key_id(settings.key) or client.api_keys.self().key.id
     if own == key_id:
-        return f"Revoke {what}? It is THE KEY IN USE, from {settings.key_source}, and will never work again"
-    return f"Revoke {what}? It will never work again"
+        return f"{what}\nThis is THE KEY IN USE, from {settings.key_source}. Revoke it for ever?"
+    return f"{what}\nRevoke it for ever?"
 
 
 @click.command("regenerate", cls=Command)

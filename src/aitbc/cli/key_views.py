@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aitbc.schemas.api_keys import ApiKey
 
 MAX_SECRET_AGE = timedelta(days=90)
-LIST_COLUMNS = ("ID", "NAME", "ENV", "MAY", "STATUS", "SECRET AGE", "LAST USED", "EXPIRES")
+LIST_COLUMNS = ("ID", "NAME", "PRESET", "STATUS", "SECRET AGE", "USED", "EXPIRES")
 
 _STATUS_STYLES = {"active": "green", "disabled": "yellow", "expired": "red", "revoked": "red"}
 _KEY_TEXT = re.compile(r"aitbc_(?:live|test)_([0-9A-Za-z]{12})(?:_.*)?", re.ASCII | re.DOTALL)
@@ -48,12 +48,11 @@ def is_old(key: ApiKey, now: datetime) -> bool:
 
 
 def list_row(key: ApiKey, now: datetime) -> list[Cell]:
-    """The cells of LIST_COLUMNS."""
+    """The cells of LIST_COLUMNS. All keys of a list are of the caller's environment, which is left out."""
     age = span(now - key.secret_created_at)
     return [
         key.id,
         key.name,
-        str(key.environment),
         str(key.preset) if key.preset else f"{len(key.scopes)} scopes",
         _status(key),
         Styled(f"{age} OLD", "yellow") if is_old(key, now) else age,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
-from aitbc.cli.errors import CommandError, missing_server
+from aitbc.cli.errors import EXIT_USAGE, CommandError, missing_server
 from aitbc.cli.settings import GlobalOption, global_options
 
 
@@ -49,7 +49,7 @@ class LazyGroup(click.Group):
         if name not in self.entries and not name.startswith("-") and not ctx.resilient_parsing:
             close = difflib.get_close_matches(name, self.entries, n=1)
             hint = f"did you mean `aitbc {close[0]}`?" if close else "`aitbc --help` lists the commands"
-            raise CommandError(f"there is no command {name!r}", hint=hint, exit_code=2)
+            raise CommandError(f"there is no command {name!r}", hint=hint, exit_code=EXIT_USAGE)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -120,6 +120,13 @@ class Group(_Help, click.Group):
 
     command_class = Command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does, but a group without a command shows its help, on standard error."""
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help(), err=True)
+            ctx.exit(EXIT_USAGE)
+        return super().parse_args(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every name, in the order of the code: what is used most comes first."""
         return list(self.commands)
@@ -135,7 +142,7 @@ class Group(_Help, click.Group):
             raise CommandError(
                 f"there is no command {name!r} in `{ctx.command_path}`",
                 hint=hint or f"`{ctx.command_path} --help` lists the commands",
-                exit_code=2,
+                exit_code=EXIT_USAGE,
             )
         return super().resolve_command(ctx, args)
 

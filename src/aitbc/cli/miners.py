@@ -34,7 +34,7 @@ def list_miners(settings: Settings) -> None:
         print_json(listed)
     elif listed:
         now = settings.clock()
-        print_table(settings, COLUMNS, [_row(miner, now) for miner in listed])
+        print_table(settings, COLUMNS, [_row(miner, now) for miner in listed], wrap={"OFFERS"})
     else:
         note("no miners; `aitbc miners run` starts one")
 
@@ -74,9 +74,10 @@ def run(
     grace: timedelta,
     **offers: Any,
 ) -> None:
-    """Run a miner: take jobs, run each, hand in the results, until Ctrl-C or SIGTERM.
+    """Run a miner: take jobs, run them, hand in the results.
 
-    \b
+    It goes on until Ctrl-C or SIGTERM, and lets the jobs at hand finish; a second Ctrl-C does not.
+
     With --exec, PROGRAM gets the payload as JSON on its standard input and prints the result, a JSON object.
     Another exit code than 0 fails the job: with the end of its standard error, or with
     {"error_code": "...", "error_message": "..."} where it prints that.
@@ -85,8 +86,6 @@ def run(
     server, from their "prompt" or "messages" and "model".
 
     With neither, the program that comes along runs jobs of type text-statistics.
-
-    Ctrl-C lets the jobs at hand finish; a second one does not.
     """
     from aitbc.cli.miner_run import run_in_foreground
     from aitbc.cli.miner_runner import choose_runner

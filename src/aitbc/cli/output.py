@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -58,13 +58,16 @@ def _json_default(value: object) -> str:
     raise TypeError(f"cannot write {type(value).__name__} as JSON")
 
 
-def print_table(settings: Settings, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    """A table. On a terminal it fits the width; in a pipe nothing is wrapped or cut."""
+def print_table(
+    settings: Settings, columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, wrap: Container[str]
+) -> None:
+    """A table. On a terminal it fits the width by wrapping the columns ``wrap``; in a pipe nothing is wrapped."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        wraps = column in wrap
+        table.add_column(column, no_wrap=not wraps, overflow="fold" if wraps else "ellipsis")
     for row in rows:
         table.add_row(*(_text(cell) for cell in row))
     _print(settings, table)

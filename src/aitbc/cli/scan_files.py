@@ -100,6 +100,7 @@ def staged_files() -> Iterator[Source]:
 
     Raises CommandError outside a git repository.
     """
+    _git("rev-parse", "--git-dir")  # Outside a repository, diff itself would print its usage.
     changes = _git("diff", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames", "--diff-filter=d").split(b"\0")
     # Pairs of ":<old mode> <new mode> <old id> <new id> <status>" and the path.
     for fields, name in zip(changes[::2], changes[1::2], strict=False):

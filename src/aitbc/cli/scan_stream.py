@@ -65,7 +65,7 @@ def _decoded(stream: BinaryIO, chunk_bytes: int) -> Iterator[tuple[str, bool]]:
     """Chunks of text, and whether each is the last. Latin-1 gives every byte a character of its own."""
     data = stream.read(chunk_bytes)
     # Windows' shells write UTF-16, in which no pattern of ASCII bytes is found.
-    encoding = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}.get(data[:2], "latin-1")
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "latin-1"
     decoder = codecs.getincrementaldecoder(encoding)("replace")
     while data:
         following = stream.read(chunk_bytes)

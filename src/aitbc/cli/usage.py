@@ -73,7 +73,7 @@ def print_usage(settings: Settings, answer: Usage) -> None:
     group = any(name for _, name, _ in rows)
     columns = [answer.granularity.upper(), *(["GROUP"] if group else []), "COUNT"]
     cells: list[list[Cell]] = [[short(moment), *([name] if group else []), str(count)] for moment, name, count in rows]
-    print_table(settings, columns, cells)
+    print_table(settings, columns, cells, wrap={"GROUP"})
     outcomes = ", ".join(f"{name} {count}" for name, count in sorted(answer.totals.outcomes.items()))
     note(f"{answer.totals.total} in all, {answer.totals.allowed} allowed, {answer.totals.refused} refused ({outcomes})")
 

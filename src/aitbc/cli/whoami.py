@@ -42,7 +42,7 @@ def _rows(me: KeySelf, settings: Settings) -> list[tuple[str, Cell]]:
     rows.extend(
         (
             f"Limit {limit.name}",
-            f"{limit.limit} in any {limit.window_s} s, {limit.remaining} left, full again in {limit.reset_s} s",
+            f"{limit.remaining} of {limit.limit} left in these {limit.window_s} s",
         )
         for limit in me.limits
     )
