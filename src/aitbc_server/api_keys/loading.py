@@ -47,7 +47,7 @@ def key_record(row: ApiKeyRow, tenant: TenantRecord, granted: Iterable[TenantRec
         scopes=frozenset(row.scopes),
         revoked=row.revoked_at is not None,
         enabled=row.enabled,
-        expires_at_us=None if row.expires_at is None else to_ms(row.expires_at) * 1000,
+        expires_at_us=_us(row.expires_at),
         networks=tuple(ip_network(network) for network in row.allowed_ips),
         limit_per_minute=row.limit_per_minute,
         verifies_all=row.verifies_all,
@@ -55,6 +55,8 @@ def key_record(row: ApiKeyRow, tenant: TenantRecord, granted: Iterable[TenantRec
         usage_id=(tenant.id, row.environment, row.kid),
         document=encode(fixed)[:-1],
         metadata=msgspec.json.encode(row.metadata_),
+        previous_expires_at_us=_us(row.previous_expires_at),
+        previous_last_used_us=_us(row.previous_last_used_at),
     )
 
 
@@ -81,6 +83,10 @@ def api_key(row: ApiKeyRow, tenant_ids: Iterable[str], at: Timestamp) -> ApiKey:
         secret_created_at=row.secret_created_at,
         previous_secret=_previous_secret(row, at),
     )
+
+
+def _us(at: Timestamp | None) -> int | None:
+    return None if at is None else to_ms(at) * 1000
 
 
 def _status(row: ApiKeyRow, at: Timestamp) -> KeyStatus:

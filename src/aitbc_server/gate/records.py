@@ -41,7 +41,8 @@ class KeyRecord(msgspec.Struct, frozen=True):
     """A key as the gate needs it; times in microseconds.
 
     ``document`` is the key's JSON object for ``GET /v1/api-keys/self`` without its closing brace and without
-    the fields that change with use; the handler adds those.
+    the fields that change with use; the handler adds those. ``previous_*`` is the older secret in its grace period,
+    as the database had it.
     """
 
     kid: str
@@ -61,6 +62,8 @@ class KeyRecord(msgspec.Struct, frozen=True):
     usage_id: UsageId
     document: bytes
     metadata: bytes
+    previous_expires_at_us: int | None = None
+    previous_last_used_us: int | None = None
 
 
 class Credential(msgspec.Struct, frozen=True):
