@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aitbc_server.db.base import Base
 from aitbc_server.db.types import Json, OptionalJson, OptionalTime, TenantIdColumn, Time
 
+# Partial indexes: they hold what is queued or running and not the history, whatever its length. A query uses one
+# only where it names the state as a literal, which QUEUED and RUNNING here are for.
+QUEUED = text("jobs.state = 'QUEUED'")
+RUNNING = text("jobs.state = 'RUNNING'")
+
+
+def _partial(name: str, state: str, *columns: str) -> Index:
+    where = text(f"state = '{state}'")
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
 
 class JobRow(Base):
-    """A job. While RUNNING it is leased to one miner (a key and its miner_id) until ``lease_expires_at``."""
+    """A job. While RUNNING it is leased to one miner (a key and its miner_id) until ``lease_expires_at``.
+
+    ``holder_kids`` are the keys that ever held a lease on it, one for each attempt.
+    """
 
     __tablename__ = "jobs"
 
@@ -31,13 +44,16 @@ class JobRow(Base):
     metrics: Mapped[OptionalJson]
     receipt: Mapped[OptionalJson]
     attempts: Mapped[int] = mapped_column(default=0)
+    holder_kids: Mapped[Json]
     miner_kid: Mapped[str | None] = mapped_column(String(12))
     miner_id: Mapped[str | None] = mapped_column(String(100))
     lease_expires_at: Mapped[OptionalTime]
 
     __table_args__ = (
         Index("ix_jobs_list", "tenant_id", "environment", "requested_at", "id"),
-        Index("ix_jobs_queue", "state", "environment", "requested_at", "id"),
-        Index("ix_jobs_lease", "state", "lease_expires_at"),
-        Index("ix_jobs_miner", "miner_kid", "miner_id", "state"),
+        _partial("ix_jobs_queue", "QUEUED", "environment", "requested_at", "id"),
+        _partial("ix_jobs_tenant_queue", "QUEUED", "tenant_id", "environment", "requested_at", "id"),
+        _partial("ix_jobs_expiry", "QUEUED", "expires_at"),
+        _partial("ix_jobs_lease", "RUNNING", "lease_expires_at"),
+        _partial("ix_jobs_miner", "RUNNING", "miner_kid", "miner_id"),
     )

@@ -27,4 +27,7 @@ class MinerRow(Base):
     registered_at: Mapped[Time]
     last_seen_at: Mapped[Time]
 
-    __table_args__ = (Index("ix_miners_list", "tenant_id", "environment", "registered_at", "miner_id"),)
+    __table_args__ = (
+        Index("ix_miners_list", "tenant_id", "environment", "registered_at", "kid", "miner_id"),
+        Index("ix_miners_latest", "kid", "registered_at"),
+    )

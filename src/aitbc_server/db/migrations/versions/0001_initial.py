@@ -11,6 +11,15 @@ branch_labels = None
 depends_on = None
 
 
+_PARTIAL_JOB_INDEXES = [
+    ("ix_jobs_queue", "QUEUED", ["environment", "requested_at", "id"]),
+    ("ix_jobs_tenant_queue", "QUEUED", ["tenant_id", "environment", "requested_at", "id"]),
+    ("ix_jobs_expiry", "QUEUED", ["expires_at"]),
+    ("ix_jobs_lease", "RUNNING", ["lease_expires_at"]),
+    ("ix_jobs_miner", "RUNNING", ["miner_kid", "miner_id"]),
+]
+
+
 def upgrade() -> None:
     op.create_table(
         "audit_events",
@@ -162,6 +171,7 @@ def upgrade() -> None:
         sa.Column("metrics", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("receipt", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("holder_kids", sa.JSON(), nullable=False),
         sa.Column("miner_kid", sa.String(length=12), nullable=True),
         sa.Column("miner_id", sa.String(length=100), nullable=True),
         sa.Column("lease_expires_at", sa.BigInteger(), nullable=True),
@@ -169,10 +179,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
-        batch_op.create_index("ix_jobs_lease", ["state", "lease_expires_at"], unique=False)
         batch_op.create_index("ix_jobs_list", ["tenant_id", "environment", "requested_at", "id"], unique=False)
-        batch_op.create_index("ix_jobs_miner", ["miner_kid", "miner_id", "state"], unique=False)
-        batch_op.create_index("ix_jobs_queue", ["state", "environment", "requested_at", "id"], unique=False)
+        for name, state, columns in _PARTIAL_JOB_INDEXES:
+            where = sa.text(f"state = '{state}'")
+            batch_op.create_index(name, columns, unique=False, sqlite_where=where, postgresql_where=where)
 
     op.create_table(
         "api_key_grants",
@@ -206,7 +216,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("kid", "miner_id", name=op.f("pk_miners")),
     )
     with op.batch_alter_table("miners", schema=None) as batch_op:
-        batch_op.create_index("ix_miners_list", ["tenant_id", "environment", "registered_at", "miner_id"], unique=False)
+        batch_op.create_index(
+            "ix_miners_list", ["tenant_id", "environment", "registered_at", "kid", "miner_id"], unique=False
+        )
+        batch_op.create_index("ix_miners_latest", ["kid", "registered_at"], unique=False)
 
     op.bulk_insert(
         sa.table("plans", sa.column("id"), sa.column("name"), sa.column("limit_per_minute")),
@@ -220,6 +233,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     with op.batch_alter_table("miners", schema=None) as batch_op:
+        batch_op.drop_index("ix_miners_latest")
         batch_op.drop_index("ix_miners_list")
 
     op.drop_table("miners")
@@ -228,10 +242,9 @@ def downgrade() -> None:
 
     op.drop_table("api_key_grants")
     with op.batch_alter_table("jobs", schema=None) as batch_op:
-        batch_op.drop_index("ix_jobs_queue")
-        batch_op.drop_index("ix_jobs_miner")
+        for name, _, _ in reversed(_PARTIAL_JOB_INDEXES):
+            batch_op.drop_index(name)
         batch_op.drop_index("ix_jobs_list")
-        batch_op.drop_index("ix_jobs_lease")
 
     op.drop_table("jobs")
     with op.batch_alter_table("api_keys", schema=None) as batch_op:
