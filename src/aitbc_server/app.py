@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from litestar import Litestar, Request
@@ -25,17 +27,18 @@ from aitbc_server.gate.gate import Gate
 from aitbc_server.gate.guesses import GuessLimiter
 from aitbc_server.gate.operations import Operations
 from aitbc_server.gate.request import ClientAddress
+from aitbc_server.gate.self_handler import SelfHandler
 from aitbc_server.gate.store_memory import MemoryStore
 from aitbc_server.pagination import Cursors
 from aitbc_server.routing import only_what_the_gate_decided, routes_of
 from aitbc_server.secret_keys import SecretKeys
 from aitbc_server.settings import Settings
+from aitbc_server.usage import api as usage_api
+from aitbc_server.usage.flusher import UsageFlusher
+from aitbc_server.usage.last_use import LastUses
+from aitbc_server.usage.service import UsageService
 
 MAX_BODY_BYTES = 1024 * 1024
-
-
-class _NoRecorder:
-    def used(self, credential: Any, now_us: int, client_ip: str | None) -> None: ...
 
 
 def create_app(settings: Settings, clock: Clock = system_clock) -> GateMiddleware:
@@ -44,6 +47,8 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> GateMiddlewar
     database = Database(settings.sqlalchemy_url)
     cache = CredentialCache()
     counter = UsageCounter()
+    last_uses = LastUses(database, clock)
+    flusher = UsageFlusher(counter, database, clock, settings.data_dir / "usage.journal")
     digests = SecretDigests(secret_keys)
     units = UnitsOfWork(database, LocalFences(cache.drop), clock)
     audit = AuditLog(secret_keys, clock)
@@ -53,12 +58,18 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> GateMiddlewar
         store=MemoryStore(clock, counter),
         cache=cache,
         guesses=GuessLimiter(settings.max_failures_per_minute),
-        recorder=_NoRecorder(),
+        recorder=last_uses,
         clock=clock,
     )
     app = Litestar(
-        route_handlers=[*health.ROUTES, *api_keys_api.ROUTES],
-        dependencies={"actor": Provide(_actor, sync_to_thread=False), "api_keys": _constant(api_keys)},
+        route_handlers=[*health.ROUTES, *api_keys_api.ROUTES, *usage_api.ROUTES],
+        dependencies={
+            "actor": Provide(_actor, sync_to_thread=False),
+            "api_keys": _constant(api_keys),
+            "usage": _constant(UsageService(units, counter)),
+        },
+        # Left in the opposite order: the database closes when everything is stored.
+        lifespan=[lambda _: _closing(database), lambda _: last_uses.running(), lambda _: flusher.running()],
         exception_handlers=http_errors.EXCEPTION_HANDLERS,
         guards=[only_what_the_gate_decided],
         type_encoders={Timestamp: Timestamp.text},
@@ -70,10 +81,18 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> GateMiddlewar
         app,
         gate=gate,
         operations=Operations(routes_of(app)),
-        handlers={},
+        handlers={"api_keys.self": SelfHandler(last_uses)},
         client_address=ClientAddress(settings.trusted_proxies),
         allowed_hosts=settings.allowed_hosts,
     )
+
+
+@asynccontextmanager
+async def _closing(database: Database) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await database.close()
 
 
 def _actor(request: Request[Any, Any, Any]) -> Actor:

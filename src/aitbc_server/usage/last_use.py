@@ -1,0 +1,206 @@
+"""When and from where keys were last used, without a write for each request.
+
+A use is a request that presented a right secret and was entitled to what it asked for: it reached the limits,
+whether these let it in or not. What is refused before (revoked, disabled, expired, wrong tenant, address or scope)
+is no use: a key that is not good for anything must not look as if it were in use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import lru_cache
+from itertools import takewhile
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import ColumnElement, bindparam, or_, update
+from sqlalchemy.orm import InstrumentedAttribute
+
+from aitbc.schemas.api_keys import ApiKey
+from aitbc_server.api_keys.model import ApiKeyRow
+from aitbc_server.clock import US_PER_S, Clock, Timestamp, from_ms, to_ms
+from aitbc_server.db.engine import Database
+from aitbc_server.gate.records import Credential, KeyRecord
+from aitbc_server.ids import kid_of
+from aitbc_server.periodic import repeating
+
+logger = logging.getLogger(__name__)
+
+FLUSH_INTERVAL_S = 1.0
+FLUSH_AT_THE_END_S = 1.0
+SAVE_INTERVAL_US = 60 * US_PER_S
+KEYS_A_TRANSACTION = 500
+
+
+class Use(NamedTuple):
+    """One use: when (µs) and from which address."""
+
+    at_us: int
+    client_ip: str | None
+
+
+class PreviousUse(NamedTuple):
+    """A use of a previous secret. Its expiry (µs) tells it from the one that may have its place by now."""
+
+    at_us: int
+    expires_at_us: int
+
+
+class LastUses:
+    """Implements ``UseRecorder`` and ``LastUse``: in memory at once; in the database with the next flush for a key that
+    was not used lately, else once a minute, and when the server stops."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        # The hot path touches only these two; a flush folds the first into what is held.
+        self._fresh: dict[str, Use] = {}
+        self._previous: dict[str, PreviousUse] = {}
+        # What the database may not have yet. A key is due, or waiting because it was written within the last minute.
+        self._held: dict[str, Use] = {}
+        self._due: set[str] = set()
+        self._waiting: set[str] = set()
+        self._written_at_us: dict[str, int] = {}
+
+    def used(self, credential: Credential, now_us: int, client_ip: str | None) -> None:
+        """See ``UseRecorder``."""
+        kid = credential.record.kid
+        self._fresh[kid] = Use(now_us, client_ip)
+        if credential.is_previous and credential.expires_at_us is not None:
+            self._previous[kid] = PreviousUse(now_us, credential.expires_at_us)
+
+    def freshen(self, key: ApiKey) -> ApiKey:
+        """``key`` as the database has it, with what is newer in memory put in."""
+        kid = kid_of(key.id) or ""
+        use, previous, shown = self._latest(kid), self._previous.get(kid), key.previous_secret
+        if use is not None:
+            key.last_used_at, key.last_used_ip = _newer(key.last_used_at, key.last_used_ip, use)
+        if previous is not None and shown is not None and to_ms(shown.expires_at) == previous.expires_at_us // 1000:
+            shown.last_used_at, _ = _newer(shown.last_used_at, None, Use(previous.at_us, None))
+        return key
+
+    def document_tail(self, credential: Credential) -> bytes:
+        """See ``LastUse``. Whoever asks has just used the key, so there always is a use."""
+        use = self._latest(credential.record.kid) or Use(self._clock(), None)
+        return b',"last_used_at":%b,"last_used_ip":%b,"previous_secret":%b}' % (
+            _json_time(use.at_us),
+            b"null" if use.client_ip is None else msgspec.json.encode(use.client_ip),
+            self._previous_document(credential.record),
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Flush until the block is left, then write everything."""
+        async with repeating(self.flush, interval_s=FLUSH_INTERVAL_S, name="storing last use"):
+            yield
+        try:
+            async with asyncio.timeout(FLUSH_AT_THE_END_S):
+                await self.flush(everything=True)
+        except Exception as error:
+            logger.warning("the last use of some keys was not stored: %s", error or "the database hangs")
+
+    async def flush(self, *, everything: bool = False) -> None:
+        """Write what is due, never backwards; with ``everything``, all that the database does not have."""
+        now_us = self._clock()
+        self._fold()
+        self._end_waiting(now_us)
+        if everything:
+            self._due |= self._waiting
+            self._waiting.clear()
+        due = sorted(self._due)
+        for start in range(0, len(due), KEYS_A_TRANSACTION):
+            kids = due[start : start + KEYS_A_TRANSACTION]
+            await self._write(kids)
+            self._due.difference_update(kids)
+            # Popped first, so that the oldest always comes first.
+            for kid in kids:
+                self._written_at_us.pop(kid, None)
+                self._written_at_us[kid] = now_us
+
+    def _latest(self, kid: str) -> Use | None:
+        return self._fresh.get(kid) or self._held.get(kid)
+
+    def _previous_document(self, record: KeyRecord) -> bytes:
+        expires_at_us = record.previous_expires_at_us
+        if expires_at_us is None or expires_at_us <= self._clock():
+            return b"null"
+        previous = self._previous.get(record.kid)
+        used_us = record.previous_last_used_us or 0
+        if previous is not None and previous.expires_at_us == expires_at_us:
+            used_us = max(used_us, previous.at_us)
+        used = _json_time(used_us) if used_us else b"null"
+        return b'{"expires_at":%b,"last_used_at":%b}' % (_json_time(expires_at_us), used)
+
+    def _fold(self) -> None:
+        fresh, self._fresh = self._fresh, {}
+        for kid, use in fresh.items():
+            self._held[kid] = use
+            (self._waiting if kid in self._written_at_us else self._due).add(kid)
+
+    def _end_waiting(self, now_us: int) -> None:
+        """Of keys that were written a minute ago: those used since are due, the others are in the database."""
+        ended = list(takewhile(lambda entry: entry[1] + SAVE_INTERVAL_US <= now_us, self._written_at_us.items()))
+        for kid, _ in ended:
+            del self._written_at_us[kid]
+            if kid in self._waiting:
+                self._waiting.discard(kid)
+                self._due.add(kid)
+            elif kid not in self._due:
+                del self._held[kid]
+                self._previous.pop(kid, None)
+
+    async def _write(self, kids: Sequence[str]) -> None:
+        uses = [
+            {"used_kid": kid, "at": from_ms(self._held[kid].at_us // 1000), "ip": self._held[kid].client_ip}
+            for kid in kids
+        ]
+        previous = [
+            {"used_kid": kid, "at": from_ms(use.at_us // 1000), "expires_at": from_ms(use.expires_at_us // 1000)}
+            for kid in kids
+            if (use := self._previous.get(kid)) is not None
+        ]
+        async with self._database.write() as session:
+            connection = await session.connection()
+            await connection.execute(_SET_LAST_USE, uses)
+            if previous:
+                await connection.execute(_SET_PREVIOUS_USE, previous)
+            await session.commit()
+
+
+def _newer(at: datetime | None, client_ip: str | None, use: Use) -> tuple[datetime | None, str | None]:
+    used_at = from_ms(use.at_us // 1000)
+    return (used_at, use.client_ip) if at is None or at < used_at else (at, client_ip)
+
+
+def _later(column: InstrumentedAttribute[Timestamp | None]) -> ColumnElement[bool]:
+    return or_(column.is_(None), column < bindparam("at"))
+
+
+_SET_LAST_USE = (
+    update(ApiKeyRow.__table__)  # type: ignore[arg-type]
+    .where(ApiKeyRow.kid == bindparam("used_kid"), _later(ApiKeyRow.last_used_at))
+    .values(last_used_at=bindparam("at"), last_used_ip=bindparam("ip"))
+)
+_SET_PREVIOUS_USE = (
+    update(ApiKeyRow.__table__)  # type: ignore[arg-type]
+    .where(
+        ApiKeyRow.kid == bindparam("used_kid"),
+        ApiKeyRow.previous_expires_at == bindparam("expires_at"),
+        _later(ApiKeyRow.previous_last_used_at),
+    )
+    .values(previous_last_used_at=bindparam("at"))
+)
+
+
+@lru_cache(maxsize=64)
+def _second(second: int) -> bytes:
+    return b'"' + from_ms(second * 1000).text()[:-4].encode()
+
+
+def _json_time(at_us: int) -> bytes:
+    second, rest_us = divmod(at_us, US_PER_S)
+    return b'%b%03dZ"' % (_second(second), rest_us // 1000)
