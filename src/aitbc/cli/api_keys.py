@@ -41,7 +41,7 @@ def api_keys() -> None:
 @click.option("-q", "--query", metavar="TEXT", help="Only keys whose name or id holds this text.")
 @pass_settings
 def list_keys(settings: Settings, /, status: str | None, environment: str | None, query: str | None) -> None:
-    """List the tenant's keys, newest first, with the age of each secret.
+    """List the tenant's keys, newest first.
 
     A key without the scope api_keys:read sees only itself. Secrets older than 90 days are marked OLD.
     """
@@ -60,7 +60,9 @@ def list_keys(settings: Settings, /, status: str | None, environment: str | None
     old = [key.id for key in keys if is_old(key, now)]
     if old:
         them = "a secret is" if len(old) == 1 else f"{len(old)} secrets are"
-        say_hint(f"{them} older than 90 days; `aitbc api-keys regenerate {old[0]} --grace 24h` makes a new one")
+        say_hint(
+            settings, f"{them} older than 90 days; `aitbc api-keys regenerate {old[0]} --grace 24h` makes a new one"
+        )
 
 
 def _sees_only_itself(client: AITBCClient, settings: Settings, keys: Sequence[ApiKey]) -> bool:

@@ -12,7 +12,9 @@ from aitbc.cli.lazy import Command
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the completion script for SHELL. To load it:
+    """Print the completion script for a shell.
+
+    SHELL is bash, zsh or fish. To load the script:
 
     \b
     bash, in ~/.bashrc:

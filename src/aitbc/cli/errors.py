@@ -69,39 +69,43 @@ def report(error: Exception, settings: Settings) -> int:
     if isinstance(error, ModuleNotFoundError):
         error = missing_server(error) or error
     if isinstance(error, click.UsageError):
-        return _report_usage(error)
+        return _report_usage(error, settings)
     if isinstance(error, click.ClickException):
-        say_error(error.format_message())
+        say_error(settings, error.format_message())
         return error.exit_code
     if isinstance(error, CommandError):
-        say_error(str(error), error.hint)
+        say_error(settings, str(error), error.hint)
         return error.exit_code
     if isinstance(error, AITBCError):
         return _report_api_error(error, settings)
     raise error
 
 
-def say_error(message: str, hint: str | None = None) -> None:
+def say_error(settings: Settings, message: str, hint: str | None = None) -> None:
     """``error: message`` and ``hint: hint`` on standard error."""
-    from aitbc.cli.output import clean
-
-    click.echo(f"{click.style('error', fg='red', bold=True)}: {clean(message)}", err=True)
+    _say(settings, "error", "red", message)
     if hint:
-        say_hint(hint)
+        say_hint(settings, hint)
 
 
-def say_hint(hint: str) -> None:
+def say_hint(settings: Settings, hint: str) -> None:
     """``hint: ...`` on standard error."""
+    _say(settings, "hint", "cyan", hint)
+
+
+def _say(settings: Settings, label: str, color: str, text: str) -> None:
     from aitbc.cli.output import clean
 
-    click.echo(f"{click.style('hint', fg='cyan', bold=True)}: {clean(hint)}", err=True)
+    if settings.color:
+        label = click.style(label, fg=color, bold=True)
+    click.echo(f"{label}: {clean(text)}", err=True)
 
 
-def _report_usage(error: click.UsageError) -> int:
+def _report_usage(error: click.UsageError, settings: Settings) -> int:
     message = error.format_message().rstrip(".")
     message = message[:1].lower() + message[1:]
     hint = f"`{error.ctx.command_path} --help` shows how it is used" if error.ctx else None
-    say_error(message, hint)
+    say_error(settings, message, hint)
     return EXIT_USAGE
 
 
@@ -121,7 +125,7 @@ def _report_api_error(error: AITBCError, settings: Settings) -> int:
     elif isinstance(error, APIConnectionError):
         message = f"no answer from {settings.url} ({error.__cause__ or error})"
         hint = "is the server running? `aitbc dev` starts one here; for another one set AITBC_BASE_URL or --base-url"
-    say_error(message, hint)
+    say_error(settings, message, hint)
     return _exit_code(error)
 
 

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 _POLL_INTERVAL_S = 0.5
 
 
-def wait(client: AITBCClient, job_id: str, timeout: timedelta | None) -> None:
+def wait(settings: Settings, client: AITBCClient, job_id: str, timeout: timedelta | None) -> None:
     """Wait until the job is final. Progress goes to standard error: a line that moves, or plain lines in a pipe.
 
     Raises JobTimeoutError where the job is not final in time.
     """
-    with _progress(job_id) as show:
+    with _progress(settings, job_id) as show:
         client.jobs.wait_for_completion(
             job_id,
             timeout=timeout.total_seconds() if timeout else None,
@@ -39,7 +39,7 @@ def _describe(job: Job) -> str:
 
 
 @contextmanager
-def _progress(job_id: str) -> Iterator[Callable[[str], None]]:
+def _progress(settings: Settings, job_id: str) -> Iterator[Callable[[str], None]]:
     if not sys.stderr.isatty():
         yield note
         return
@@ -47,7 +47,7 @@ def _progress(job_id: str) -> Iterator[Callable[[str], None]]:
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=Console(stderr=True, no_color=not settings.color), transient=True) as progress:
         task = progress.add_task(clean(job_id), total=None)
         yield lambda text: progress.update(task, description=clean(text))
 

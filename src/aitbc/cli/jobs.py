@@ -53,7 +53,9 @@ def submit(
     idempotency_key: str | None,
     **fields: Any,
 ) -> None:
-    """Submit a job: options, or JOB, which is JSON text, the name of a file that holds it, or - for standard input.
+    """Submit a job.
+
+    It is made of options, or JOB: JSON text, the name of a file that holds it, or - for standard input.
 
     \b
     Examples:
@@ -71,7 +73,7 @@ def submit(
         submitted = client.jobs.create(body, idempotency_key=idempotency_key)
         if waits:
             note(f"Submitted {submitted.job_id}.")
-            wait(client, submitted.job_id, timeout)
+            wait(settings, client, submitted.job_id, timeout)
             print_result(settings, client.jobs.result(submitted.job_id))
         elif settings.json:
             print_json(submitted)
@@ -133,7 +135,7 @@ def wait_for(settings: Settings, /, job_id: str, timeout: timedelta | None) -> N
     A job that did not complete makes this exit with 1 and say why.
     """
     with settings.client(max_retries=WAIT_RETRIES) as client:
-        wait(client, job_id, timeout)
+        wait(settings, client, job_id, timeout)
         print_result(settings, client.jobs.result(job_id))
 
 

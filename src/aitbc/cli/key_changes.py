@@ -101,10 +101,10 @@ def revoke_key(settings: Settings, /, key_id: str, yes: bool) -> None:
     `aitbc api-keys update KEY_ID --disable`.
     """
     with settings.client() as client:
-        if not yes and sys.stdin.isatty():
-            if not click.confirm(_question(client, settings, key_id), err=True):
-                note("Nothing was revoked.")
-                raise click.exceptions.Exit(EXIT_ERROR)
+        asks = not yes and sys.stdin.isatty()
+        if asks and not click.confirm(_question(client, settings, key_id), err=True):
+            note("Nothing was revoked.")
+            raise click.exceptions.Exit(EXIT_ERROR)
         key = client.api_keys.revoke(key_id)
     warn_unconfirmed(key)
     if settings.json:
@@ -152,7 +152,7 @@ def regenerate_key(settings: Settings, /, key_id: str, grace: timedelta | None) 
         note(f"The old secret works until {short(until)} ({relative(until, settings.clock())}).")
     else:
         note("The old secret stopped working now.")
-        say_hint("`--grace 24h` keeps the old secret working while you put the new one in its places")
+        say_hint(settings, "`--grace 24h` keeps the old secret working while you put the new one in its places")
     if own_key_id(settings.key) == key.id:
         note(f"It is the key in use: put the new one into {settings.key_source}.")
     show_secret(settings, key)

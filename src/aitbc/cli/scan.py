@@ -21,10 +21,11 @@ from aitbc.cli.settings import Settings, pass_settings
 @click.option("--staged", is_flag=True, help="What is staged for the next git commit, as it is staged.")
 @pass_settings
 def scan(settings: Settings, paths: tuple[str, ...], staged: bool) -> None:
-    """Find API keys in files and folders (default: this folder), offline.
+    """Find API keys in files, offline.
 
-    A key is found by its form and its checksum; only its id is printed. In a git repository the files that git
-    ignores are left out, unless they are named. - is standard input.
+    PATH is a file, a folder or -, which is standard input; default: this folder. A key is found by its form and
+    its checksum; only its id is printed. In a git repository the files that git ignores are left out, unless
+    they are named.
 
     Exits with 1 if a key is found, and with 2 if a file cannot be read.
 
@@ -69,7 +70,7 @@ class _Tally:
             self._files += 1
         except OSError as error:
             self._unreadable += 1
-            say_error(f"cannot read {source.name}: {error.strerror or error}")
+            say_error(self._settings, f"cannot read {source.name}: {error.strerror or error}")
 
     def _found(self, name: str, finding: Finding) -> None:
         self._findings.append((name, finding))
@@ -87,8 +88,9 @@ class _Tally:
             ids = list(dict.fromkeys(found.key_id for _, found in self._findings))
             note(f"{len(ids)} key{'' if len(ids) == 1 else 's'} found in {files}")
             say_hint(
+                self._settings,
                 f"whoever saw such a file has the key: `aitbc api-keys revoke {ids[0]}`, or "
-                f"`aitbc api-keys regenerate {ids[0]}`; keep keys in the environment, not in files"
+                f"`aitbc api-keys regenerate {ids[0]}`; keep keys in the environment, not in files",
             )
         if self._findings or self._unreadable:
             raise click.exceptions.Exit(EXIT_ERROR if self._findings else EXIT_USAGE)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_DURATION = re.compile(r"(\d{1,9})([smhdw])", re.ASCII)
+_DURATION = re.compile(r"(\d{1,7})([smhdw])", re.ASCII)
 
 
 def parse_duration(text: str) -> timedelta | None:

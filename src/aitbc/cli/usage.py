@@ -53,9 +53,10 @@ def usage_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @pass_settings
 @usage_options
 def usage(settings: Settings, /, **query: Any) -> None:
-    """Show how many requests were allowed and refused: the tenant's, or a key's own.
+    """Show how many requests were allowed and refused.
 
-    Without the scope usage:read a key sees its own usage: `aitbc api-keys usage KEY_ID`.
+    These are all of the tenant's, in the key's environment. Without the scope usage:read a key sees its own:
+    `aitbc api-keys usage KEY_ID`.
     """
     with settings.client() as client:
         print_usage(settings, client.usage.get(**query))
