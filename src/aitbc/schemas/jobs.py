@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from msgspec import Meta, field
+from msgspec import Meta
 
 from aitbc.schemas.common import JsonObject, Request, Response
 
@@ -42,10 +42,13 @@ class Constraints(Request):
 
 
 class CreateJob(Request):
-    """POST /v1/jobs, the full form. In the short form, without ``payload``, the fields are the payload."""
+    """POST /v1/jobs, the full form.
+
+    In the short form, without ``payload``, the fields are the payload, but for the other four of these.
+    """
 
     payload: JsonObject
-    constraints: Constraints = field(default_factory=Constraints)
+    constraints: Constraints | None = None
     ttl_seconds: Annotated[int, Meta(ge=1, le=MAX_TTL_S)] = DEFAULT_TTL_S
     payment_amount: Annotated[float, Meta(ge=0)] | None = None
     payment_currency: Annotated[str, Meta(min_length=1, max_length=16)] | None = None
@@ -63,7 +66,11 @@ class Job(Response):
 
 
 class Receipt(Response):
-    """What a miner gets for a result, and its client with it: who computed what, and when."""
+    """What a miner gets for a result, and its client with it: who computed what, and when.
+
+    ``result_sha256`` is the hexadecimal SHA-256 of the result as UTF-8 JSON with sorted names and no white space: in
+    Python, of ``json.dumps(result, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()``.
+    """
 
     receipt_id: str
     job_id: str

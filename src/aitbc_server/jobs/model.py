@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy import Boolean, ForeignKey, Index, String, Text, literal_column, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aitbc_server.db.base import Base
@@ -10,8 +10,8 @@ from aitbc_server.db.types import Json, OptionalJson, OptionalTime, TenantIdColu
 
 # Partial indexes: they hold what is queued or running and not the history, whatever its length. A query uses one
 # only where it names the state as a literal, which QUEUED and RUNNING here are for.
-QUEUED = text("jobs.state = 'QUEUED'")
-RUNNING = text("jobs.state = 'RUNNING'")
+QUEUED = literal_column("jobs.state = 'QUEUED'", Boolean())
+RUNNING = literal_column("jobs.state = 'RUNNING'", Boolean())
 
 
 def _partial(name: str, state: str, *columns: str) -> Index:

@@ -1,0 +1,146 @@
+"""Where long polls wait, without looking again and again: a queued job wakes one miner that may have it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+from aitbc.schemas.scopes import Environment
+from aitbc_server.jobs.matching import matches
+
+#: Jobs that another process queued are found by looking again, this often ...
+RECHECK_S = 2.0
+# ... and less often in a full room, so that all of its miners together cost this many looks a second at most.
+_MAX_LOOKS_PER_S = 50
+
+
+class Offer(NamedTuple):
+    """What decides who may have a queued job."""
+
+    environment: str
+    tenant_id: str
+    constraints: Mapping[str, Any]
+
+
+class Seeker(NamedTuple):
+    """A miner that looks for work."""
+
+    kid: str
+    miner_id: str
+    environment: str
+    tenant_id: str
+    capabilities: Mapping[str, Any]
+    region: str | None
+    concurrency: int
+
+    @property
+    def only_its_tenant(self) -> bool:
+        """Live is a marketplace. A developer's test job must not run at a stranger's."""
+        return self.environment != Environment.LIVE
+
+    def may_have(self, offer: Offer) -> bool:
+        """Whether this miner may be given the job."""
+        return (
+            offer.environment == self.environment
+            and (offer.tenant_id == self.tenant_id or not self.only_its_tenant)
+            and matches(offer.constraints, self.capabilities, self.region)
+        )
+
+
+class Waiter:
+    """A seeker's place in the waiting room. ``offer`` is the job that it was woken for, until it has looked."""
+
+    def __init__(self, seeker: Seeker) -> None:
+        self.seeker = seeker
+        self.offer: Offer | None = None
+        self.hung_up = False
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Let the seeker look."""
+        self._woken.set()
+
+    def hang_up(self) -> None:
+        """The client went away."""
+        self.hung_up = True
+        self.wake()
+
+    async def woken(self, timeout_s: float) -> bool:
+        """Wait until there is a reason to look; False where none came in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._woken.wait()
+        except TimeoutError:
+            return False
+        self._woken.clear()
+        return True
+
+
+class WaitingRoom:
+    """The long polls of this process, first come first served.
+
+    A queued job wakes one waiter, not all. Who was woken and could not even try (its client hung up, its time was
+    over, it is busy) passes the offer on with ``pass_on``, as does leaving the room: no wake-up is lost.
+    """
+
+    def __init__(self) -> None:
+        self._waiters: dict[Waiter, None] = {}
+        self.closed = False
+
+    def __len__(self) -> int:
+        return len(self._waiters)
+
+    @property
+    def recheck_s(self) -> float:
+        """How long a waiter may sleep before it looks by itself."""
+        return max(RECHECK_S, len(self._waiters) / _MAX_LOOKS_PER_S)
+
+    @asynccontextmanager
+    async def place(self, seeker: Seeker, disconnected: Callable[[], Awaitable[None]]) -> AsyncIterator[Waiter]:
+        """A place in the room. It is given up as soon as ``disconnected`` returns: the waiter is woken and told."""
+        waiter = Waiter(seeker)
+        self._waiters[waiter] = None
+
+        async def watch() -> None:
+            await disconnected()
+            waiter.hang_up()
+
+        watching = asyncio.create_task(watch())
+        try:
+            yield waiter
+        finally:
+            watching.cancel()
+            self.pass_on(waiter)
+            del self._waiters[waiter]
+
+    def queued(self, offer: Offer) -> None:
+        """A job was queued, and is committed: wake the first who may have it and was not woken yet."""
+        self._wake_one(offer, list(self._waiters))
+
+    def pass_on(self, waiter: Waiter) -> None:
+        """The waiter does not take what it was woken for: wake the next one after it."""
+        offer, waiter.offer = waiter.offer, None
+        if offer is not None:
+            waiters = list(self._waiters)
+            self._wake_one(offer, waiters[waiters.index(waiter) + 1 :])
+
+    def freed(self, kid: str, miner_id: str) -> None:
+        """A lease of this miner ended: it may have had no hand free until now."""
+        for waiter in self._waiters:
+            if (waiter.seeker.kid, waiter.seeker.miner_id) == (kid, miner_id):
+                waiter.wake()
+
+    def close(self) -> None:
+        """The server stops: every poll ends with what it has, and none waits any more."""
+        self.closed = True
+        for waiter in self._waiters:
+            waiter.wake()
+
+    def _wake_one(self, offer: Offer, waiters: list[Waiter]) -> None:
+        for waiter in waiters:
+            if waiter.offer is None and not waiter.hung_up and waiter.seeker.may_have(offer):
+                waiter.offer = offer
+                waiter.wake()
+                return
