@@ -15,7 +15,8 @@ from aitbc_server.api_keys import api as api_keys_api
 from aitbc_server.api_keys.digests import SecretDigests
 from aitbc_server.api_keys.service import ApiKeyService
 from aitbc_server.api_keys.source import DatabaseCredentialSource
-from aitbc_server.audit.service import AuditLog
+from aitbc_server.audit import api as audit_api
+from aitbc_server.audit.service import AuditLog, AuditReader
 from aitbc_server.clock import Clock, Timestamp, system_clock
 from aitbc_server.db.engine import Database
 from aitbc_server.db.fences import LocalFences
@@ -52,7 +53,8 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> GateMiddlewar
     digests = SecretDigests(secret_keys)
     units = UnitsOfWork(database, LocalFences(cache.drop), clock)
     audit = AuditLog(secret_keys, clock)
-    api_keys = ApiKeyService(units, digests, audit, Cursors(secret_keys))
+    cursors = Cursors(secret_keys)
+    api_keys = ApiKeyService(units, digests, audit, cursors)
     gate = Gate(
         source=DatabaseCredentialSource(database, digests, clock),
         store=MemoryStore(clock, counter),
@@ -62,11 +64,12 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> GateMiddlewar
         clock=clock,
     )
     app = Litestar(
-        route_handlers=[*health.ROUTES, *api_keys_api.ROUTES, *usage_api.ROUTES],
+        route_handlers=[*health.ROUTES, *api_keys_api.ROUTES, *usage_api.ROUTES, *audit_api.ROUTES],
         dependencies={
             "actor": Provide(_actor, sync_to_thread=False),
             "api_keys": _constant(api_keys),
             "usage": _constant(UsageService(units, counter)),
+            "audit_log": _constant(AuditReader(units, cursors)),
         },
         # Left in the opposite order: the database closes when everything is stored.
         lifespan=[lambda _: _closing(database), lambda _: last_uses.running(), lambda _: flusher.running()],

@@ -10,7 +10,10 @@ from aitbc_server.db.types import OptionalJson, TenantIdColumn, Time
 
 
 class AuditEventRow(Base):
-    """One change. ``mac`` chains it to the row before it: HMAC(audit key, previous mac || this row)."""
+    """One change. ``mac`` chains it to the row before it: HMAC(audit key, previous mac || this row).
+
+    ``environment`` is that of the key, job or miner that was changed; null for what concerns the tenant as a whole.
+    """
 
     __tablename__ = "audit_events"
 
@@ -24,6 +27,7 @@ class AuditEventRow(Base):
     action: Mapped[str] = mapped_column(String(64))
     target_type: Mapped[str] = mapped_column(String(20))
     target_id: Mapped[str] = mapped_column(String(64))
+    environment: Mapped[str | None] = mapped_column(String(4))
     client_ip: Mapped[str | None] = mapped_column(String(45))
     request_id: Mapped[str | None] = mapped_column(String(64))
     before: Mapped[OptionalJson]
@@ -31,7 +35,10 @@ class AuditEventRow(Base):
     key_version: Mapped[str] = mapped_column(String(8))
     mac: Mapped[bytes] = mapped_column(LargeBinary(32))
 
-    __table_args__ = (Index("ix_audit_events_list", "tenant_id", "time", "id"),)
+    __table_args__ = (
+        Index("ix_audit_events_target", "tenant_id", "target_id", "sequence"),
+        Index("ix_audit_events_time", "tenant_id", "time"),
+    )
 
 
 class AuditHeadRow(Base):

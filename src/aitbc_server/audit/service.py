@@ -1,29 +1,35 @@
-"""Writing the audit log: one row for every change, in the change's own transaction, chained to the row before."""
+"""The audit log: one row for every change, in the change's own transaction, chained to the row before."""
 
 from __future__ import annotations
 
-import hmac
 from typing import Any
 
-import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from aitbc import keyformat
+from aitbc.schemas.audit import AuditActor, AuditEvent, AuditTarget
+from aitbc.schemas.common import Page
 from aitbc_server.actor import Actor
 from aitbc_server.audit import repository
+from aitbc_server.audit.chain import AuditKeys, as_stored
 from aitbc_server.audit.model import AuditEventRow
+from aitbc_server.audit.repository import Filters
 from aitbc_server.clock import Clock, now
+from aitbc_server.db.unit_of_work import UnitsOfWork
+from aitbc_server.errors import invalid
 from aitbc_server.ids import new_id
+from aitbc_server.pagination import DEFAULT_LIMIT, Cursors, cut
 from aitbc_server.secret_keys import SecretKeys
 from aitbc_server.wire import to_builtins
 
-PURPOSE = "audit-v1"
+_ADDRESS_LENGTH = 45
 
 
 class AuditLog:
     """Appends to the chain of the actor's tenant."""
 
     def __init__(self, secret_keys: SecretKeys, clock: Clock) -> None:
-        self._keys = secret_keys
+        self._keys = AuditKeys(secret_keys)
         self._clock = clock
 
     async def record(
@@ -35,8 +41,15 @@ class AuditLog:
         *,
         before: dict[str, Any] | None = None,
         after: dict[str, Any] | None = None,
+        environment: str | None = None,
     ) -> None:
-        """Write one event. ``target`` is (type, id); ``before`` and ``after`` hold what changed, never a secret."""
+        """Write one event. ``target`` is (type, id); ``before`` and ``after`` hold what changed, never a secret.
+
+        ``environment`` is the target's: by default the acting key's, which reaches no other, else what ``after`` or
+        ``before`` says. It is None for what concerns the whole tenant; an event about a key, job or miner that has
+        none is shown to people only. Should a whole key stand in a text (somebody named a key after another), it is
+        masked. Raises ValueError for what JSON does not have.
+        """
         head = await repository.lock_head(session, actor.tenant_id)
         row = AuditEventRow(
             tenant_id=actor.tenant_id,
@@ -45,39 +58,77 @@ class AuditLog:
             time=now(self._clock),
             actor_type=actor.type,
             actor_id=actor.id,
-            actor_name=actor.name,
+            actor_name=None if actor.name is None else _masked(actor.name),
             action=action,
             target_type=target[0],
             target_id=target[1],
-            client_ip=actor.client_ip,
+            environment=environment or actor.environment or (after or before or {}).get("environment"),
+            client_ip=None if actor.client_ip is None else actor.client_ip[:_ADDRESS_LENGTH],
             request_id=actor.request_id,
-            before=to_builtins(before),
-            after=to_builtins(after),
+            before=_clean(as_stored(to_builtins(before))),
+            after=_clean(as_stored(to_builtins(after))),
             key_version=self._keys.newest,
         )
-        row.mac = chain_mac(self._keys.derive_newest(PURPOSE), head.mac, row)
-        head.sequence, head.mac = row.sequence, row.mac
+        mac = self._keys.mac(head.mac, row)
+        assert mac is not None
+        row.mac = mac
+        head.sequence, head.mac = row.sequence, mac
         session.add(row)
 
 
-def chain_mac(key: bytes, previous: bytes, row: AuditEventRow) -> bytes:
-    """HMAC-SHA256(audit key, previous MAC || row), the row as JSON with its fields in a fixed order."""
-    fields = [
-        row.tenant_id,
-        row.sequence,
-        row.id,
-        row.time.text(),
-        row.actor_type,
-        row.actor_id,
-        row.actor_name,
-        row.action,
-        row.target_type,
-        row.target_id,
-        row.client_ip,
-        row.request_id,
-        row.before,
-        row.after,
-        row.key_version,
-    ]
-    # Sorted keys: a database may give an object's fields back in another order.
-    return hmac.digest(key, previous + msgspec.json.encode(fields, order="sorted"), "sha256")
+class AuditReader:
+    """Shows the audit log."""
+
+    def __init__(self, units: UnitsOfWork, cursors: Cursors) -> None:
+        self._units = units
+        self._cursors = cursors
+
+    async def list(
+        self, actor: Actor, filters: Filters, *, limit: int = DEFAULT_LIMIT, cursor: str | None = None
+    ) -> Page[AuditEvent]:
+        """The tenant's events, newest first: of the actor's environment, and of the tenant as a whole."""
+        if filters.from_ is not None and filters.to is not None and filters.from_ >= filters.to:
+            raise invalid("from", "expected a time before `to`")
+        listing = f"audit:{actor.tenant_id}"
+        before = None if cursor is None else int(self._cursors.decode(listing, cursor)[1])
+        async with self._units.read() as session:
+            rows = await repository.events(
+                session, actor.tenant_id, actor.environment, filters, before=before, limit=limit + 1
+            )
+        shown, more = cut(list(rows), limit)
+        following = self._cursors.encode(listing, shown[-1].time, str(shown[-1].sequence)) if more else None
+        return Page[AuditEvent](items=[_event(row) for row in shown], next_cursor=following)
+
+
+def _event(row: AuditEventRow) -> AuditEvent:
+    return AuditEvent(
+        id=row.id,
+        time=row.time,
+        actor=AuditActor(type=row.actor_type, id=row.actor_id, name=row.actor_name),  # type: ignore[arg-type]
+        action=row.action,
+        target=AuditTarget(type=row.target_type, id=row.target_id),
+        client_ip=row.client_ip,
+        request_id=row.request_id,
+        before=row.before,
+        after=row.after,
+    )
+
+
+def _clean(value: Any) -> Any:
+    """JSON with every whole key in its texts masked."""
+    if isinstance(value, str):
+        return _masked(value)
+    if isinstance(value, list):
+        return [_clean(each) for each in value]
+    if isinstance(value, dict):
+        return {_masked(name): _clean(each) for name, each in value.items()}
+    return value
+
+
+def _masked(text: str) -> str:
+    """``text`` with every whole key in it masked."""
+    for start, end in reversed(list(keyformat.scan(text))):
+        parts = keyformat.parse(text[start:end])
+        assert parts is not None
+        text = text[:start] + keyformat.mask(parts.environment, parts.kid, text[end - 4 : end]) + text[end:]
+    return text

@@ -51,7 +51,7 @@ class UsageService:
     async def of_key(self, actor: Actor, of: str, span: Span, group_by: GroupBy | None) -> Usage:
         """Usage of one key in the actor's tenant: a key of the tenant, or of another that was granted this one."""
         kid = kid_of(of)
-        if kid is None:
+        if kid is None or not (kid.isascii() and kid.isalnum()):
             raise not_found()
         if kid != actor.kid:
             if not actor.may(Scope.USAGE_READ):

@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("action", sa.String(length=64), nullable=False),
         sa.Column("target_type", sa.String(length=20), nullable=False),
         sa.Column("target_id", sa.String(length=64), nullable=False),
+        sa.Column("environment", sa.String(length=4), nullable=True),
         sa.Column("client_ip", sa.String(length=45), nullable=True),
         sa.Column("request_id", sa.String(length=64), nullable=True),
         sa.Column("before", sa.JSON(none_as_null=True), nullable=True),
@@ -43,7 +44,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", name=op.f("uq_audit_events_id")),
     )
     with op.batch_alter_table("audit_events", schema=None) as batch_op:
-        batch_op.create_index("ix_audit_events_list", ["tenant_id", "time", "id"], unique=False)
+        batch_op.create_index("ix_audit_events_target", ["tenant_id", "target_id", "sequence"], unique=False)
+        batch_op.create_index("ix_audit_events_time", ["tenant_id", "time"], unique=False)
 
     op.create_table(
         "audit_heads",
@@ -264,6 +266,7 @@ def downgrade() -> None:
     op.drop_table("fence_outbox")
     op.drop_table("audit_heads")
     with op.batch_alter_table("audit_events", schema=None) as batch_op:
-        batch_op.drop_index("ix_audit_events_list")
+        batch_op.drop_index("ix_audit_events_time")
+        batch_op.drop_index("ix_audit_events_target")
 
     op.drop_table("audit_events")

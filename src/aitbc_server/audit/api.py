@@ -1,0 +1,50 @@
+"""The route of the audit log."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import get
+from litestar.params import Parameter
+
+from aitbc.schemas.audit import AuditEvent
+from aitbc.schemas.common import Page
+from aitbc.schemas.scopes import Scope
+from aitbc_server.actor import Actor
+from aitbc_server.audit.repository import Filters
+from aitbc_server.audit.service import AuditReader
+from aitbc_server.gate.operations import Operation
+from aitbc_server.pagination import DEFAULT_LIMIT, MAX_LIMIT
+from aitbc_server.query_times import TIME_SCHEMA, parse_time
+from aitbc_server.routing import for_operation
+
+# No database takes every character; none of ours has others than these.
+_TEXT = r"^[!-~]*$"
+
+LIST = Operation("audit_log.list", Scope.AUDIT_READ)
+
+
+@get("/v1/audit-log", **for_operation(LIST))
+async def list_audit_events(
+    actor: Actor,
+    audit_log: AuditReader,
+    action: Annotated[
+        str | None, Parameter(max_length=64, pattern=_TEXT, description="Such as `api_key.created`.")
+    ] = None,
+    actor_id: Annotated[
+        str | None, Parameter(query="actor", max_length=64, pattern=_TEXT, description="The id of who did it.")
+    ] = None,
+    key_id: Annotated[
+        str | None, Parameter(max_length=64, pattern=_TEXT, description="What was done to this key.")
+    ] = None,
+    from_: Annotated[str | None, Parameter(query="from", schema_extra=TIME_SCHEMA, description="From when on.")] = None,
+    to: Annotated[str | None, Parameter(schema_extra=TIME_SCHEMA, description="The end, not in the range.")] = None,
+    limit: Annotated[int, Parameter(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+    cursor: str | None = None,
+) -> Page[AuditEvent]:
+    """Who changed what, newest first: in the caller's environment, and in the tenant as a whole."""
+    filters = Filters(action, actor_id, key_id, parse_time("from", from_), parse_time("to", to))
+    return await audit_log.list(actor, filters, limit=limit, cursor=cursor)
+
+
+ROUTES = [list_audit_events]
