@@ -1,0 +1,1 @@
+"""The speed goals, measured: ``python -m bench`` (see docs/explanation/benchmarks.md)."""

@@ -1,0 +1,66 @@
+"""``python -m bench``: measure, keep the figures, print a table. Exit 0: every goal that was asked for is met."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import runner
+from bench.catalogue import GOAL_IDS, wanted
+from bench.common.options import Options
+
+RESULTS = Path("bench/results.json")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command line. Returns the exit code: 0 all met, 1 missed or not measured, 2 not understood."""
+    given = parser().parse_args(arguments)
+    if not given.output.parent.is_dir():
+        runner.say(f"error: there is no folder {given.output.parent} for {given.output.name}")
+        return 2
+    options = Options(given.seconds, given.rounds, given.warm_up, given.tenants, given.starts)
+    report = runner.run(wanted(given.only), options, shlex.join(["python", "-m", "bench", *arguments]))
+    if report.results:
+        runner.keep(given.output, report.results)
+    print(report.text())
+    return 0 if report.all_met else 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's options; what is not given is the method as it stands."""
+    default = Options()
+    made = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measure the speed goals. The machine should do nothing else meanwhile.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = made.add_argument
+    add("--only", type=_goal_ids, metavar="P1,P5", help=f"some goals of {', '.join(GOAL_IDS)}")
+    add("--seconds", type=_whole, default=default.seconds, metavar="S", help="length of a round")
+    add("--rounds", type=_whole, default=default.rounds, metavar="N", help="rounds of each side")
+    add("--warm-up", type=_whole, default=default.warm_up_s, metavar="S", help="load before the first round")
+    add("--tenants", type=_whole, default=default.tenants, metavar="N", help="tenants, each with a key")
+    add("--starts", type=_whole, default=default.starts, metavar="N", help="starts of each program for P9")
+    add("--output", type=Path, default=RESULTS, metavar="FILE", help="keeps the figures, goal by goal")
+    return made
+
+
+def _goal_ids(text: str) -> list[str]:
+    ids = [word.strip() for word in text.split(",")]
+    unknown = [word for word in ids if word not in GOAL_IDS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no goal {', '.join(unknown)}: choose from {', '.join(GOAL_IDS)}")
+    return ids
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

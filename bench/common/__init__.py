@@ -1,0 +1,1 @@
+"""What every measurement shares: pinning, servers, the load generator, rounds, results, tables."""

@@ -1,0 +1,97 @@
+"""Two or more servers on one core, loaded in turn from another core, with the same requests."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.common import wrk
+from bench.common.goals import Goal
+from bench.common.machine import pinned
+from bench.common.options import Options
+from bench.common.processes import Server
+from bench.common.results import Outcome, Round
+from bench.common.rounds import ratio_of_medians, run_alternating
+
+_PRIMING_CONNECTIONS = 8
+
+
+class Side(NamedTuple):
+    """A running system and the requests that it is loaded with."""
+
+    server: Server
+    requests: Sequence[wrk.Request]
+
+
+def compare(goal: Goal, sides: Mapping[str, Side], options: Options, *, folder: Path, core: int) -> Outcome:
+    """The ratio of the first side's median to the second's, in requests/s, and every round as it was.
+
+    Every request is sent once before anything is measured, so that both sides have in memory what they keep there,
+    and so that each is seen to be answered 200. ``folder`` takes the files that wrk reads; wrk runs on ``core``.
+    Raises LoadError where any answer is not 2xx or any socket fails.
+    """
+    measures = {}
+    for number, (name, side) in enumerate(sides.items()):
+        drawn_from = folder / f"requests-{number}.txt"
+        wrk.write_requests(drawn_from, side.requests)
+        with pinned(core):
+            prime(side.server, side.requests)
+        wrk.load(side.server.url, drawn_from, seconds=options.warm_up_s, core=core, seed=0)
+        measures[name] = partial(_round, name, side.server, drawn_from, options.seconds, core)
+    taken = run_alternating(measures, options.rounds)
+    speeds = [[each["requests_per_s"] for each in rounds] for rounds in taken.values()]
+    rounds = [each for turn in zip(*taken.values(), strict=True) for each in turn]
+    return Outcome(goal, ratio_of_medians(speeds[0], speeds[1]), rounds, remarks(rounds))
+
+
+def remarks(rounds: Sequence[Round]) -> list[str]:
+    """What a reader of the ratio must know: the rounds in which wrk may have set the pace."""
+    bound = [each for each in rounds if each["generator_bound"]]
+    if not bound:
+        return []
+    names = ", ".join(dict.fromkeys(each["system"] for each in bound))
+    rounds_bound = f"in {len(bound)} of {len(rounds)} rounds ({names})"
+    return [f"{rounds_bound} the load generator was the bottleneck: what it loaded is faster than shown."]
+
+
+def prime(server: Server, requests: Sequence[wrk.Request]) -> None:
+    """Send every request once over a few connections. Raises LoadError where one is not answered 200."""
+    parts = [requests[start::_PRIMING_CONNECTIONS] for start in range(_PRIMING_CONNECTIONS)]
+    with ThreadPoolExecutor(_PRIMING_CONNECTIONS) as pool:
+        list(pool.map(partial(_send_all, server.port), [part for part in parts if part]))
+
+
+def _send_all(port: int, requests: Sequence[wrk.Request]) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        for request in requests:
+            connection.request("GET", request.path, headers={"X-API-Key": request.key} if request.key else {})
+            response = connection.getresponse()
+            body = response.read()
+            if response.status != 200:
+                raise wrk.LoadError(f"GET {request.path} answered {response.status}: {body[:500].decode()}")
+    finally:
+        connection.close()
+
+
+def _round(name: str, server: Server, requests: Path, seconds: int, core: int, number: int) -> Round:
+    used_before_s = server.cpu_s()
+    load = wrk.load(server.url, requests, seconds=seconds, core=core, seed=number + 1)
+    counted = load.counted
+    return {
+        "round": number + 1,
+        "system": name,
+        "requests": counted.requests,
+        "seconds": round(counted.duration_us / 1e6, 3),
+        "requests_per_s": round(counted.requests_per_s, 1),
+        "p50_ms": counted.p50_us / 1000,
+        "p99_ms": counted.p99_us / 1000,
+        "bytes_a_response": round(counted.bytes / counted.requests),
+        "generator_cpu_share": round(load.cpu_share, 3),
+        "generator_bound": load.generator_bound,
+        "system_cpu_share": round((server.cpu_s() - used_before_s) * 1e6 / counted.duration_us, 3),
+    }
