@@ -33,6 +33,7 @@ class Parts(NamedTuple):
     cache: CredentialCache
     source: DatabaseCredentialSource
     store: MemoryStore
+    counter: UsageCounter
 
 
 @asynccontextmanager
@@ -43,7 +44,8 @@ async def gate_over(data_dir: Path) -> AsyncIterator[Parts]:
     cache = CredentialCache()
     digests = SecretDigests(SecretKeys.load_or_create(data_dir / "secret.key"))
     source = DatabaseCredentialSource(database, digests, system_clock)
-    store = MemoryStore(system_clock, UsageCounter())
+    counter = UsageCounter()
+    store = MemoryStore(system_clock, counter)
     gate = Gate(
         source=source,
         store=store,
@@ -53,6 +55,6 @@ async def gate_over(data_dir: Path) -> AsyncIterator[Parts]:
         clock=system_clock,
     )
     try:
-        yield Parts(gate, cache, source, store)
+        yield Parts(gate, cache, source, store, counter)
     finally:
         await database.close()
