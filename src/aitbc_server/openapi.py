@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from litestar import Controller, Request, Response, get
+from litestar.exceptions import LitestarDeprecationWarning
 from litestar.openapi import OpenAPIConfig
 
 from aitbc_server.gate.operations import Operation
@@ -23,4 +25,7 @@ class OpenAPIRoutes(Controller):
         return Response(encode(request.app.openapi_schema.to_schema()), media_type="application/json")
 
 
-CONFIG = OpenAPIConfig(title="AITBC", version="1", openapi_controller=OpenAPIRoutes)  # type: ignore[arg-type]
+with warnings.catch_warnings():
+    # The successor of the controller, render plugins, cannot be kept from adding routes that declare no operation.
+    warnings.simplefilter("ignore", LitestarDeprecationWarning)
+    CONFIG = OpenAPIConfig(title="AITBC", version="1", openapi_controller=OpenAPIRoutes)  # type: ignore[arg-type]
