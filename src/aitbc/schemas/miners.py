@@ -13,7 +13,8 @@ from aitbc.schemas.jobs import Receipt
 
 MAX_WAIT_S = 60
 
-MinerId = Annotated[str, Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._:-]{0,99}$")]
+#: In the query of miners' calls: a name of the miner's own, such as its host's.
+MINER_ID_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z._:-]{0,99}$"
 
 
 class RegisterMiner(Request):

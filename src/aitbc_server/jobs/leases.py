@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -24,35 +24,41 @@ from aitbc_server.jobs.model import QUEUED, RUNNING, JobRow
 from aitbc_server.jobs.waiting import Offer, Seeker
 
 MAX_ATTEMPTS = 3
-_PAGE = 200
+#: How many jobs of the queue are looked at in one query.
+PORTION = 200
 
 
-async def candidates(session: AsyncSession, seeker: Seeker, at: Timestamp) -> AsyncIterator[list[str]]:
-    """The ids of the queued jobs that the miner may have, oldest first, in portions.
+class Portion(NamedTuple):
+    """A stretch of the queue: the ids that fit, oldest first, and where the rest begins (None: there is none)."""
 
-    Goes through the whole queue, a page at a time: a job that nobody here can run holds up none behind it.
+    job_ids: list[str]
+    rest: repository.Place | None
+
+
+async def candidates(
+    session: AsyncSession, seeker: Seeker, at: Timestamp, after: repository.Place | None = None
+) -> Portion:
+    """The queued jobs of the next stretch that the miner may have.
+
+    Whoever goes on until there is no rest has seen the whole queue: a job that nobody here can run holds up none
+    behind it.
     """
-    last: repository.Place | None = None
-    while True:
-        rows = (await session.execute(queue_page(seeker, at, last))).all()
-        fitting = [row.id for row in rows if seeker.may_have(Offer(seeker.environment, row.tenant_id, row.constraints))]
-        if fitting:
-            yield fitting
-        if len(rows) < _PAGE:
-            return
-        last = (rows[-1].requested_at, rows[-1].id)
+    rows = (await session.execute(queue_page(seeker, at, after))).all()
+    offers = [Offer(row.id, seeker.environment, row.tenant_id, row.constraints) for row in rows]
+    rest = (rows[-1].requested_at, rows[-1].id) if len(rows) == PORTION else None
+    return Portion([offer.job_id for offer in offers if seeker.may_have(offer)], rest)
 
 
-def queue_page(seeker: Seeker, at: Timestamp, last: repository.Place | None) -> Select[str, Timestamp, str, Any]:
-    """The next jobs of the queue after ``last``, with all that matching needs."""
+def queue_page(seeker: Seeker, at: Timestamp, after: repository.Place | None) -> Select[str, Timestamp, str, Any]:
+    """The next jobs of the queue, with all that matching needs."""
     query = select(JobRow.id, JobRow.requested_at, JobRow.tenant_id, JobRow.constraints).where(
         QUEUED, JobRow.environment == seeker.environment, JobRow.expires_at > at
     )
     if seeker.only_its_tenant:
         query = query.where(JobRow.tenant_id == seeker.tenant_id)
-    if last is not None:
-        query = query.where(tuple_(JobRow.requested_at, JobRow.id) > repository.place(last))
-    return query.order_by(JobRow.requested_at, JobRow.id).limit(_PAGE)
+    if after is not None:
+        query = query.where(tuple_(JobRow.requested_at, JobRow.id) > repository.place(after))
+    return query.order_by(JobRow.requested_at, JobRow.id).limit(PORTION)
 
 
 async def held(session: AsyncSession, kid: str, miner_id: str, at: Timestamp) -> int:

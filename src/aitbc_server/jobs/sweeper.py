@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,6 +15,7 @@ from aitbc_server.db.unit_of_work import UnitsOfWork
 from aitbc_server.jobs import leases
 from aitbc_server.jobs.model import QUEUED, RUNNING, JobRow
 from aitbc_server.jobs.waiting import Offer, WaitingRoom
+from aitbc_server.periodic import repeating
 
 #: How often to sweep. A job is back in the queue at most this long after its lease lapsed.
 INTERVAL_S = 1.0
@@ -33,6 +35,15 @@ class JobSweeper:
             if not await self._sweep():
                 # Another node has the rows that were seen.
                 return
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Sweep in the background until the block is left; polls that wait then are sent home."""
+        async with repeating(self.step, interval_s=INTERVAL_S, name="the job sweeper"):
+            try:
+                yield
+            finally:
+                self._waiting.close()
 
     async def _is_due(self) -> bool:
         at = now(self._units.clock)
@@ -55,7 +66,7 @@ class JobSweeper:
             await unit.commit()
         for row in lapsed:
             if row.state == JobState.QUEUED:
-                self._waiting.queued(Offer(row.environment, row.tenant_id, row.constraints))
+                self._waiting.queued(Offer(row.id, row.environment, row.tenant_id, row.constraints))
         return len(lapsed) + len(expired)
 
 

@@ -17,8 +17,9 @@ _MAX_LOOKS_PER_S = 50
 
 
 class Offer(NamedTuple):
-    """What decides who may have a queued job."""
+    """A queued job, and what decides who may have it."""
 
+    job_id: str
     environment: str
     tenant_id: str
     constraints: Mapping[str, Any]

@@ -1,0 +1,134 @@
+"""Handing out jobs: a miner asks, waits where there is nothing for it, and gets one lease at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from enum import Enum, auto
+
+from aitbc.schemas.miners import AssignedJob
+from aitbc_server.actor import Actor
+from aitbc_server.clock import now
+from aitbc_server.db.unit_of_work import UnitsOfWork
+from aitbc_server.jobs import leases
+from aitbc_server.jobs.waiting import Offer, Seeker, Waiter, WaitingRoom
+from aitbc_server.miners import repository
+from aitbc_server.miners.model import MinerRow
+from aitbc_server.miners.presence import lease_end, registered, seen
+
+#: Raises the DomainError with which the caller's key would be refused now.
+StillAllowed = Callable[[], Awaitable[None]]
+
+
+class _Nothing(Enum):
+    """Why a look brought no job."""
+
+    IN_QUEUE = auto()
+    BUSY = auto()
+
+
+class JobDispatch:
+    """Finds each miner the oldest job that it may have."""
+
+    def __init__(self, units: UnitsOfWork, waiting: WaitingRoom, *, lease_s: float) -> None:
+        self._units = units
+        self._waiting = waiting
+        self._lease_s = lease_s
+
+    async def poll(
+        self,
+        actor: Actor,
+        miner_id: str | None,
+        max_wait_s: float,
+        *,
+        still_allowed: StillAllowed,
+        disconnected: Callable[[], Awaitable[None]],
+    ) -> AssignedJob | None:
+        """A job for the miner, leased to it; None where none came within ``max_wait_s``, or the server stops.
+
+        ``still_allowed`` is asked right before a job is leased: a key that was revoked meanwhile gets none.
+        ``disconnected`` returns when the client went away, which ends the poll. Raises ``not_found`` for a miner
+        that is not registered.
+        """
+        deadline = asyncio.get_running_loop().time() + max_wait_s
+        async with self._waiting.place(await self._arrive(actor, miner_id), disconnected) as waiter:
+            while not waiter.hung_up:
+                offer = waiter.offer
+                found = await self._look(waiter.seeker, still_allowed)
+                self._settle(waiter, offer, found)
+                if isinstance(found, AssignedJob):
+                    return found
+                if not await self._wait(waiter, deadline):
+                    return None
+        return None
+
+    def _settle(self, waiter: Waiter, offer: Offer | None, found: AssignedJob | _Nothing) -> None:
+        """What becomes of the job that the waiter was woken for: somebody else may be waiting for it."""
+        if found is _Nothing.IN_QUEUE:
+            # It is gone. One that was offered while we looked stays: it has woken us to look again.
+            if waiter.offer is offer:
+                waiter.offer = None
+        elif isinstance(found, AssignedJob) and waiter.offer is not None and waiter.offer.job_id == found.job_id:
+            waiter.offer = None
+        else:
+            self._waiting.pass_on(waiter)
+
+    async def _arrive(self, actor: Actor, miner_id: str | None) -> Seeker:
+        async with self._units.begin() as unit:
+            row = await registered(unit.session, actor, miner_id, for_update=True)
+            await seen(unit.session, row, now(self._units.clock), self._lease_s)
+            await unit.commit()
+        return _seeker(row)
+
+    async def _wait(self, waiter: Waiter, deadline: float) -> bool:
+        """Wait for a reason to look again; False where the poll is over."""
+        remaining_s = deadline - asyncio.get_running_loop().time()
+        if self._waiting.closed or remaining_s <= 0:
+            return False
+        woken = await waiter.woken(min(remaining_s, self._waiting.recheck_s))
+        return not self._waiting.closed and (woken or asyncio.get_running_loop().time() < deadline)
+
+    async def _look(self, seeker: Seeker, still_allowed: StillAllowed) -> AssignedJob | _Nothing:
+        """Find and lease the oldest job. Only reads until there is one, so that waiting costs no write."""
+        at = now(self._units.clock)
+        async with self._units.read() as session:
+            if await leases.held(session, seeker.kid, seeker.miner_id, at) >= seeker.concurrency:
+                return _Nothing.BUSY
+            portion = await leases.candidates(session, seeker, at)
+        # No connection is held from here on: who holds one and waits for another can block everybody.
+        while True:
+            if portion.job_ids:
+                await still_allowed()
+                claimed = await self._claim(seeker, portion.job_ids)
+                if claimed is not None:
+                    return claimed
+            if portion.rest is None:
+                return _Nothing.IN_QUEUE
+            async with self._units.read() as session:
+                portion = await leases.candidates(session, seeker, at, portion.rest)
+
+    async def _claim(self, seeker: Seeker, job_ids: list[str]) -> AssignedJob | _Nothing | None:
+        async with self._units.begin() as unit:
+            # The miner's row is the lock under which its leases are counted.
+            miner = await repository.get(unit.session, seeker.kid, seeker.miner_id, for_update=True)
+            at = now(self._units.clock)
+            if miner is None or await leases.held(unit.session, seeker.kid, seeker.miner_id, at) >= miner.concurrency:
+                return _Nothing.BUSY
+            row = await leases.claim(unit.session, seeker, job_ids, at, lease_end(at, self._lease_s))
+            if row is None:
+                return None
+            miner.last_seen_at = at
+            await unit.commit()
+        return AssignedJob(job_id=row.id, payload=row.payload, constraints=row.constraints)
+
+
+def _seeker(row: MinerRow) -> Seeker:
+    return Seeker(
+        kid=row.kid,
+        miner_id=row.miner_id,
+        environment=row.environment,
+        tenant_id=row.tenant_id,
+        capabilities=row.capabilities,
+        region=row.region,
+        concurrency=row.concurrency,
+    )
