@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import get, post
+from litestar.di import NamedDependency
 from litestar.params import Parameter
 
 from aitbc.schemas.api_keys import ApiKey, ApiKeyWithSecret, CreateApiKey
@@ -21,15 +22,17 @@ LIST = Operation("api_keys.list", Scope.API_KEYS_READ, own_key=True)
 
 
 @post("/v1/api-keys", **for_operation(CREATE))
-async def create_api_key(data: CreateApiKey, actor: Actor, api_keys: ApiKeyService) -> ApiKeyWithSecret:
+async def create_api_key(
+    data: CreateApiKey, actor: NamedDependency[Actor], api_keys: NamedDependency[ApiKeyService]
+) -> ApiKeyWithSecret:
     """Create an API key. ``key`` is in this answer and never again."""
     return await api_keys.create(actor, data)
 
 
 @get("/v1/api-keys", **for_operation(LIST))
 async def list_api_keys(
-    actor: Actor,
-    api_keys: ApiKeyService,
+    actor: NamedDependency[Actor],
+    api_keys: NamedDependency[ApiKeyService],
     limit: Annotated[int, Parameter(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
     cursor: str | None = None,
 ) -> Page[ApiKey]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
 
 from aitbc.schemas.audit import AuditEvent
 from aitbc.schemas.common import Page
@@ -26,20 +27,24 @@ LIST = Operation("audit_log.list", Scope.AUDIT_READ)
 
 @get("/v1/audit-log", **for_operation(LIST))
 async def list_audit_events(
-    actor: Actor,
-    audit_log: AuditReader,
+    actor: NamedDependency[Actor],
+    audit_log: NamedDependency[AuditReader],
     action: Annotated[
-        str | None, Parameter(max_length=64, pattern=_TEXT, description="Such as `api_key.created`.")
+        str | None, QueryParameter(max_length=64, pattern=_TEXT, description="Such as `api_key.created`.")
     ] = None,
     actor_id: Annotated[
-        str | None, Parameter(query="actor", max_length=64, pattern=_TEXT, description="The id of who did it.")
+        str | None, QueryParameter(name="actor", max_length=64, pattern=_TEXT, description="The id of who did it.")
     ] = None,
     key_id: Annotated[
-        str | None, Parameter(max_length=64, pattern=_TEXT, description="What was done to this key.")
+        str | None, QueryParameter(max_length=64, pattern=_TEXT, description="What was done to this key.")
     ] = None,
-    from_: Annotated[str | None, Parameter(query="from", schema_extra=TIME_SCHEMA, description="From when on.")] = None,
-    to: Annotated[str | None, Parameter(schema_extra=TIME_SCHEMA, description="The end, not in the range.")] = None,
-    limit: Annotated[int, Parameter(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+    from_: Annotated[
+        str | None, QueryParameter(name="from", schema_extra=TIME_SCHEMA, description="From when on.")
+    ] = None,
+    to: Annotated[
+        str | None, QueryParameter(schema_extra=TIME_SCHEMA, description="The end, not in the range.")
+    ] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
     cursor: str | None = None,
 ) -> Page[AuditEvent]:
     """Who changed what, newest first: in the caller's environment, and in the tenant as a whole."""

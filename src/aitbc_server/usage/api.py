@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
 
 from aitbc.schemas.scopes import Scope
 from aitbc.schemas.usage import Granularity, GroupBy, Usage
@@ -22,20 +23,24 @@ KEY_USAGE = Operation("api_keys.usage", Scope.USAGE_READ, own_key=True)
 
 From = Annotated[
     str | None,
-    Parameter(query="from", schema_extra=TIME_SCHEMA, description="The start of the range. Default: 24 h before `to`."),
+    QueryParameter(
+        name="from", schema_extra=TIME_SCHEMA, description="The start of the range. Default: 24 h before `to`."
+    ),
 ]
 To = Annotated[
     str | None,
-    Parameter(query="to", schema_extra=TIME_SCHEMA, description="The end, which is not in the range. Default: now."),
+    QueryParameter(
+        name="to", schema_extra=TIME_SCHEMA, description="The end, which is not in the range. Default: now."
+    ),
 ]
-Width = Annotated[Granularity, Parameter(description="The width of a point; at most 1500 of them in the range.")]
-Group = Annotated[GroupBy | None, Parameter(description="A series for each of these. Default: one series.")]
+Width = Annotated[Granularity, QueryParameter(description="The width of a point; at most 1500 of them in the range.")]
+Group = Annotated[GroupBy | None, QueryParameter(description="A series for each of these. Default: one series.")]
 
 
 @get("/v1/usage", **for_operation(TENANT_USAGE))
 async def tenant_usage(
-    actor: Actor,
-    usage: UsageService,
+    actor: NamedDependency[Actor],
+    usage: NamedDependency[UsageService],
     from_: From = None,
     to: To = None,
     granularity: Width = Granularity.HOUR,
@@ -49,8 +54,8 @@ async def tenant_usage(
 @get("/v1/api-keys/{key_id:str}/usage", **for_operation(KEY_USAGE))
 async def key_usage(
     key_id: str,
-    actor: Actor,
-    usage: UsageService,
+    actor: NamedDependency[Actor],
+    usage: NamedDependency[UsageService],
     from_: From = None,
     to: To = None,
     granularity: Width = Granularity.HOUR,
