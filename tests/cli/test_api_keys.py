@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.cli.conftest import KEY, Cli
-from tests.sdk.samples import API_KEY, USAGE, problem
+from tests.sdk.samples import API_KEY, EVENT, USAGE, problem
 from tests.sdk.scripted import Answer, ScriptedServer
 
 NEW_KEY = "aitbc_test_0123456789ab_" + "N" * 49
@@ -277,3 +277,24 @@ def test_text_of_others_cannot_steer_the_terminal(cli: Cli, server: ScriptedServ
     assert not {"\x1b", "\x9b", "\u202e"} & set(ran.out)
     server.answers(Answer(problem(409, "conflict", detail="\x1b[31mred"), 409))
     assert "\\x1b[31mred" in cli("api-keys", "revoke", "key_1").err
+
+
+def test_audit_lists_changes(cli: Cli, server: ScriptedServer) -> None:
+    """Who did what to what, from where; a whole key as --key-id is its id here too."""
+    event = {**EVENT, "actor": {"type": "operator", "id": None, "name": None}, "client_ip": None}
+    server.answers(page(EVENT, event), page(EVENT), page())
+    args = ["--action", "api_key.revoke", "--actor", "usr_1", "--key-id", KEY, "--from", "7d", "--limit", "2"]
+    ran = cli("audit", "list", *args)
+    assert server.last.query == {
+        "action": "api_key.revoke",
+        "actor": "usr_1",
+        "key_id": "key_0123456789ab",
+        "from": "2026-11-17T08:00:00.000Z",
+        "limit": "2",
+    }
+    first, second = (line.split() for line in ran.out.splitlines()[1:])
+    assert first == ["2026-11-24", "06:00:00Z", "ci", "api_key.revoke", "key_0123456789ab", "127.0.0.1"]
+    assert (second[2], second[-1]) == ("operator", "-")
+    assert ran.err == "the newest 2 are shown; --limit shows more\n"
+    assert cli("audit", "list", "--output", "json").json == [EVENT]
+    assert cli("audit", "list").err == "no changes\n"

@@ -25,7 +25,7 @@ class Marketplace:
     fail: dict[str, list[Reply]] = field(default_factory=dict)
     registrations: list[dict[str, Any]] = field(default_factory=list)
     heartbeats: list[dict[str, Any]] = field(default_factory=list)
-    polls: int = 0
+    longest_poll_s: float = 0.2
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     failures: dict[str, dict[str, Any]] = field(default_factory=dict)
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -55,8 +55,7 @@ class Marketplace:
                 self.heartbeats.append(body)
                 return 200, {"status": "ok"}
             if last == "poll":
-                self.polls += 1
-                self.changed.wait_for(lambda: self.jobs, min(body["max_wait_seconds"], 0.2))
+                self.changed.wait_for(lambda: self.jobs, min(body["max_wait_seconds"], self.longest_poll_s))
                 return (200, self.jobs.pop(0)) if self.jobs else (204, None)
             return self._outcome(first, last, body)
 

@@ -132,6 +132,26 @@ def test_a_stop_lets_the_job_at_hand_finish(market: Marketplace, start_miner: St
     assert (miner.summary.completed, miner.summary.abandoned) == (1, 0)
 
 
+def test_a_job_that_a_late_poll_brings_is_left_to_others(market: Marketplace, start_miner: StartMiner) -> None:
+    """A poll that was on its way when the miner stopped may still bring one: it is not begun."""
+    hands = Hands()
+    market.longest_poll_s = 3.0
+    market.offer("job_1", {})
+    with start_miner(hands, replace(QUICK, concurrency=2, poll_wait_s=3.0)) as miner:
+        market.wait_for(lambda: not market.jobs)
+        time.sleep(0.3)
+        miner.stop.set()
+        while not any("stopping" in line for line in list(miner.lines)):
+            time.sleep(0.01)
+        market.offer("job_2", {})
+        market.wait_for(lambda: not market.jobs)
+        time.sleep(0.1)
+        hands.go_on.set()
+    assert list(market.results) == ["job_1"]
+    assert miner.summary is not None
+    assert (miner.summary.completed, miner.summary.abandoned) == (1, 1)
+
+
 @pytest.mark.parametrize("how", ["grace", "give_up"])
 def test_a_job_that_outlasts_the_stop_is_not_reported(how: str, market: Marketplace, start_miner: StartMiner) -> None:
     """It goes back to the queue when its lease lapses: nobody is told that it failed."""

@@ -46,7 +46,12 @@ def list_events(
     now = settings.clock()
     with settings.client() as client:
         found = client.audit.list(
-            action=action, actor=actor, key_id=key_id, from_=before(now, from_), to=before(now, to)
+            action=action,
+            actor=actor,
+            key_id=key_id,
+            from_=before(now, from_),
+            to=before(now, to),
+            limit=min(limit, 100),
         )
         events = list(islice(found, limit))
     if settings.json:

@@ -41,6 +41,7 @@ def run_in_foreground(
         region=region,
         stop_grace_s=grace_s,
     )
+    note(f"miner {options.miner_id} for {settings.url}; Ctrl-C stops it")
     summary, signals = _watched(settings, runner, options)
     note(f"stopped: {summary.completed} completed, {summary.failed} failed, {summary.abandoned} given up")
     if signals > 1:

@@ -16,6 +16,11 @@ def is_passing(error: AITBCError) -> bool:
     return isinstance(error, (APIConnectionError, ServerError, RateLimitError)) or not isinstance(error, APIStatusError)
 
 
+def reason(error: AITBCError) -> str:
+    """What went wrong, in few words: it is said again and again while the server is away."""
+    return f"no answer ({error.__cause__ or error})" if isinstance(error, APIConnectionError) else str(error)
+
+
 class Backoff:
     """Waits that double from 0.5 s to 30 s, each shortened by up to a half at random."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aitbc.exceptions import AITBCError, ConflictError, NotFoundError
-from aitbc.worker.backoff import Backoff, is_passing
+from aitbc.worker.backoff import Backoff, is_passing, reason
 from aitbc.worker.report import Reporter
 from aitbc.worker.runner import JobFailed, JsonObject, Runner
 
@@ -43,7 +43,7 @@ class MinerOptions:
     concurrency: int = 1
     region: str | None = None
     poll_wait_s: float = 15.0
-    heartbeat_interval_s: float = 5.0
+    heartbeat_interval_s: float = 10.0
     stop_grace_s: float = 30.0
 
 
@@ -163,7 +163,7 @@ class _Miner:
                 if not is_passing(error):
                     raise
                 wait_s = backoff.next_s(error)
-                self._say(f"no jobs for now, trying again in {wait_s:.1f} s: {error}")
+                self._say(f"no jobs for now, trying again in {wait_s:.1f} s: {reason(error)}")
                 self._stop.wait(wait_s)
                 continue
             if backoff.failures:

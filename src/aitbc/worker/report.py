@@ -15,7 +15,7 @@ from aitbc.exceptions import (
     NotFoundError,
     PermissionDeniedError,
 )
-from aitbc.worker.backoff import Backoff, is_passing
+from aitbc.worker.backoff import Backoff, is_passing, reason
 from aitbc.worker.runner import JobFailed, JsonObject
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Reporter:
             except AITBCError as error:
                 if is_passing(error):
                     wait_s = backoff.next_s(error)
-                    self.say(f"{job_id} could not be reported, trying again in {wait_s:.1f} s: {error}")
+                    self.say(f"{job_id} could not be reported, trying again in {wait_s:.1f} s: {reason(error)}")
                     if self.given_up.wait(wait_s):
                         return False
                 elif isinstance(outcome, JobFailed):
