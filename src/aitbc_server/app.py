@@ -30,6 +30,14 @@ from aitbc_server.gate.operations import Operations
 from aitbc_server.gate.request import ClientAddress
 from aitbc_server.gate.self_handler import SelfHandler
 from aitbc_server.gate.store_memory import MemoryStore
+from aitbc_server.idempotency.service import IdempotencyKeys
+from aitbc_server.jobs import api as jobs_api
+from aitbc_server.jobs.service import JobService
+from aitbc_server.jobs.sweeper import JobSweeper
+from aitbc_server.jobs.waiting import WaitingRoom
+from aitbc_server.miners import api as miners_api
+from aitbc_server.miners.polling import JobDispatch
+from aitbc_server.miners.service import MinerService
 from aitbc_server.pagination import Cursors
 from aitbc_server.routing import only_what_the_gate_decided, routes_of
 from aitbc_server.secret_keys import SecretKeys
@@ -54,6 +62,9 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> GateMiddlewar
     units = UnitsOfWork(database, LocalFences(cache.drop), clock)
     audit = AuditLog(secret_keys, clock)
     cursors = Cursors(secret_keys)
+    waiting = WaitingRoom()
+    lease_s = settings.lease_s
+    sweeper = JobSweeper(units, waiting)
     api_keys = ApiKeyService(units, digests, audit, cursors)
     gate = Gate(
         source=DatabaseCredentialSource(database, digests, clock),
@@ -64,15 +75,31 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> GateMiddlewar
         clock=clock,
     )
     app = Litestar(
-        route_handlers=[*health.ROUTES, *api_keys_api.ROUTES, *usage_api.ROUTES, *audit_api.ROUTES],
+        route_handlers=[
+            *health.ROUTES,
+            *api_keys_api.ROUTES,
+            *usage_api.ROUTES,
+            *audit_api.ROUTES,
+            *jobs_api.ROUTES,
+            *miners_api.ROUTES,
+        ],
         dependencies={
             "actor": Provide(_actor, sync_to_thread=False),
             "api_keys": _constant(api_keys),
             "usage": _constant(UsageService(units, counter)),
+            "jobs": _constant(JobService(units, cursors, IdempotencyKeys(units), waiting)),
+            "miners": _constant(MinerService(units, cursors, waiting, lease_s=lease_s)),
+            "dispatch": _constant(JobDispatch(units, waiting, lease_s=lease_s)),
+            "gate": _constant(gate),
             "audit_log": _constant(AuditReader(units, cursors)),
         },
         # Left in the opposite order: the database closes when everything is stored.
-        lifespan=[lambda _: _closing(database), lambda _: last_uses.running(), lambda _: flusher.running()],
+        lifespan=[
+            lambda _: _closing(database),
+            lambda _: last_uses.running(),
+            lambda _: flusher.running(),
+            lambda _: sweeper.running(),
+        ],
         exception_handlers=http_errors.EXCEPTION_HANDLERS,
         guards=[only_what_the_gate_decided],
         type_encoders={Timestamp: Timestamp.text},

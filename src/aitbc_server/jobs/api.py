@@ -9,11 +9,13 @@ from litestar.params import Body, Parameter
 from litestar.status_codes import HTTP_200_OK
 
 from aitbc.schemas.common import Page
-from aitbc.schemas.jobs import Job, JobResult, JobState
+from aitbc.schemas.jobs import CreateJob, Job, JobResult, JobState
 from aitbc.schemas.scopes import Scope
 from aitbc_server.actor import Actor
+from aitbc_server.errors import invalid
 from aitbc_server.gate.operations import Operation
 from aitbc_server.idempotency.api import IdempotencyKeyHeader, one_idempotency_key
+from aitbc_server.jobs.openapi import properties_of
 from aitbc_server.jobs.service import JobService
 from aitbc_server.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from aitbc_server.query_times import TIME_SCHEMA, parse_time
@@ -33,7 +35,13 @@ NewJob = Annotated[
             "The full form: `payload`, and optionally `constraints`, `ttl_seconds`, `payment_amount`, "
             "`payment_currency`. Or the short form without `payload`: its other fields are the payload."
         ),
+        schema_extra={"min_properties": 1, "properties": properties_of(CreateJob)},
     ),
+]
+# "state" means something else to the framework, whose errors would name the argument.
+_State = Annotated[
+    str | None,
+    Parameter(query="state", schema_extra={"enum": list(JobState)}, description="Only the jobs in this state."),
 ]
 _Time = Annotated[
     str | None,
@@ -51,7 +59,7 @@ async def create_job(data: NewJob, actor: Actor, jobs: JobService, idempotency_k
 async def list_jobs(
     actor: Actor,
     jobs: JobService,
-    state: JobState | None = None,
+    in_state: _State = None,
     created_after: _Time = None,
     created_before: _Time = None,
     limit: Annotated[int, Parameter(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
@@ -60,7 +68,7 @@ async def list_jobs(
     """The tenant's jobs of the key's environment, newest first."""
     return await jobs.list(
         actor,
-        state=state,
+        state=_parse_state(in_state),
         created_after=parse_time("created_after", created_after),
         created_before=parse_time("created_before", created_before),
         limit=limit,
@@ -84,6 +92,13 @@ async def get_job_result(job_id: str, actor: Actor, jobs: JobService) -> JobResu
 async def cancel_job(job_id: str, actor: Actor, jobs: JobService) -> Job:
     """Cancel a job that is queued or running; 409 where it is final already."""
     return await jobs.cancel(actor, job_id)
+
+
+def _parse_state(text: str | None) -> JobState | None:
+    try:
+        return None if text is None else JobState(text)
+    except ValueError:
+        raise invalid("state", f"expected one of {', '.join(JobState)}") from None
 
 
 ROUTES = [create_job, list_jobs, get_job, get_job_result, cancel_job]
