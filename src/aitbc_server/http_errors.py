@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.params import ParameterKwarg
 
 from aitbc.schemas.problem import FieldError
 from aitbc_server.errors import Code, DomainError
 from aitbc_server.gate.asgi import CONTEXT
 from aitbc_server.problem import MEDIA_TYPE, STATUS, encode_problem, www_authenticate
+from aitbc_server.routing import method_not_allowed
+from aitbc_server.validation import field_error
 
 logger = logging.getLogger(__name__)
 
@@ -20,17 +24,16 @@ AnyRequest = Request[Any, Any, Any]
 _CODES = {
     400: Code.BAD_REQUEST,
     404: Code.NOT_FOUND,
-    405: Code.METHOD_NOT_ALLOWED,
     413: Code.PAYLOAD_TOO_LARGE,
     415: Code.UNSUPPORTED_MEDIA_TYPE,
 }
 _DETAILS = {
     Code.BAD_REQUEST: "The request could not be read.",
     Code.NOT_FOUND: "There is no such object.",
-    Code.METHOD_NOT_ALLOWED: "This path does not take this method.",
     Code.PAYLOAD_TOO_LARGE: "The body is larger than 1 MiB.",
     Code.UNSUPPORTED_MEDIA_TYPE: "Send the body as application/json.",
 }
+_MISSING = re.compile(r"Missing required \w+ parameter '(.+)' for")
 
 
 def domain_error(request: AnyRequest, error: DomainError) -> Response[bytes]:
@@ -52,11 +55,13 @@ def domain_error(request: AnyRequest, error: DomainError) -> Response[bytes]:
 def http_error(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     """Answer what the framework itself refuses: unknown paths and methods, bodies that it cannot read."""
     if isinstance(error, ValidationException):
-        return domain_error(request, _validation_error(error))
+        return domain_error(request, _validation_error(request, error))
+    if error.status_code == 405:
+        return domain_error(request, method_not_allowed(_allowed(error)))
     code = _CODES.get(error.status_code)
     if code is None:
         return unexpected_error(request, error)
-    return domain_error(request, DomainError(code, _DETAILS[code], headers=_allow(error)))
+    return domain_error(request, DomainError(code, _DETAILS[code]))
 
 
 def unexpected_error(request: AnyRequest, error: Exception) -> Response[bytes]:
@@ -78,18 +83,27 @@ def _request_id(request: AnyRequest) -> str:
     return getattr(context, "request_id", "")
 
 
-def _allow(error: HTTPException) -> dict[str, str]:
+def _allowed(error: HTTPException) -> list[str]:
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
-    return {"allow": headers["allow"]} if "allow" in headers else {}
+    return headers.get("allow", "").split(", ")
 
 
-def _validation_error(error: ValidationException) -> DomainError:
-    errors = [
-        FieldError(field=str(item.get("key") or "body"), message=str(item.get("message", "")))
-        for item in (error.extra if isinstance(error.extra, list) else [])
-        if isinstance(item, dict)
-    ]
-    if not errors:
-        errors = [FieldError(field="body", message=str(error.detail))]
-    detail = "; ".join(f"{each.field}: {each.message}" for each in errors)
+def _validation_error(request: AnyRequest, error: ValidationException) -> DomainError:
+    extra = error.extra if isinstance(error.extra, list) else []
+    errors = [_parameter_error(request, item) for item in extra if isinstance(item, dict)]
+    missing = _MISSING.match(error.detail)
+    if missing is not None:
+        errors = [FieldError(field=missing[1], message="is required")]
+    detail = "; ".join(f"{each.field}: {each.message}" for each in errors) or _DETAILS[Code.BAD_REQUEST]
     return DomainError(Code.VALIDATION_ERROR, detail, errors=errors)
+
+
+def _parameter_error(request: AnyRequest, item: dict[str, Any]) -> FieldError:
+    """The framework names the handler's argument, and has split the path off: the parameter gets its own name back."""
+    key, _, rest = str(item.get("key", "")).partition(".")
+    parameter = request.route_handler.parsed_fn_signature.parameters.get(key)
+    if parameter is None:
+        return field_error(str(item.get("message", "")), root=key)
+    kwarg = parameter.kwarg_definition
+    name = kwarg.name if isinstance(kwarg, ParameterKwarg) and kwarg.name else key
+    return field_error(str(item.get("message", "")), parameter.annotation, root=".".join(filter(None, [name, rest])))

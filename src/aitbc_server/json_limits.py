@@ -14,6 +14,9 @@ import msgspec
 
 from aitbc_server.errors import invalid
 
+#: The largest request body.
+MAX_BODY_BYTES = 1024 * 1024
+
 #: Objects and arrays inside one another. Parsers and printers that recurse stay far from their own limits.
 MAX_DEPTH = 100
 

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
+from urllib.parse import parse_qsl
 
 from litestar import Litestar
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
-from aitbc_server.errors import not_found
+from aitbc.schemas.problem import FieldError
+from aitbc_server.errors import Code, DomainError, not_found
 from aitbc_server.gate.asgi import CONTEXT
 from aitbc_server.gate.operations import Operation, Route
+from aitbc_server.json_limits import MAX_BODY_BYTES
 
 _OPERATION = "operation"
+_ERRORS = "errors"
+_LENIENT_QUERY = "lenient_query"
 
 
-def for_operation(operation: Operation) -> dict[str, Any]:
-    """Keyword arguments of a Litestar handler: ``@get("/v1/jobs", **for_operation(LIST_JOBS))``."""
-    return {"opt": {_OPERATION: operation}, "operation_id": operation.id}
+def for_operation(operation: Operation, *, errors: Iterable[Code] = (), lenient_query: bool = False) -> dict[str, Any]:
+    """Keyword arguments of a Litestar handler: ``@get("/v1/jobs", **for_operation(LIST_JOBS))``.
+
+    ``errors`` are the codes that the route answers with beside those that every such route has, for the OpenAPI.
+    ``lenient_query``: query parameters that it does not know are ignored, as clients in the field rely on.
+    """
+    opt = {_OPERATION: operation, _ERRORS: tuple(errors), _LENIENT_QUERY: lenient_query}
+    return {"opt": opt, "operation_id": operation.id}
 
 
 def routes_of(app: Litestar) -> list[Route]:
@@ -42,12 +54,75 @@ def operation_of(handler: BaseRouteHandler | HTTPRouteHandler) -> Operation | No
     return operation if isinstance(operation, Operation) else None
 
 
+def errors_of(handler: BaseRouteHandler) -> tuple[Code, ...]:
+    """The codes of its own that a handler declares."""
+    return tuple(handler.opt.get(_ERRORS, ()))
+
+
 def only_what_the_gate_decided(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """A guard on every route: the framework must be about to run the very operation that the gate let pass.
 
     Two routers that read a path differently (a trailing slash, an encoded letter) would otherwise be a way around
     the scopes. (ASVS 8.3.1)
     """
-    context = connection.scope.get(CONTEXT)
-    if context is None or context.operation is not operation_of(handler):
+    operation = operation_of(handler)
+    if operation is None:
+        # The framework adds a handler for OPTIONS to every path; nothing here needs it.
+        raise method_not_allowed(methods_of(connection.app, connection.scope["path_template"]))
+    if getattr(connection.scope.get(CONTEXT), "operation", None) is not operation:
         raise not_found()
+
+
+def methods_of(app: Litestar, path_format: str) -> set[str]:
+    """The methods that operations on this path take."""
+    return {route.method for route in routes_of(app) if route.path == path_format}
+
+
+def method_not_allowed(methods: Iterable[str]) -> DomainError:
+    """The path is there, but takes other methods (RFC 9110, 15.5.6)."""
+    allow = ", ".join(sorted(set(methods) - {"OPTIONS"}))
+    return DomainError(Code.METHOD_NOT_ALLOWED, f"This path takes {allow} only.", headers={"allow": allow})
+
+
+def only_small_bodies(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
+    """A guard on every route: a body that is announced as too large is refused also where nobody would read it.
+
+    What is not announced is counted while it is read. The body of a GET means nothing and is ignored.
+    """
+    length = connection.headers.get("content-length", "")
+    if connection.scope["method"] != "GET" and length.isdecimal() and int(length) > MAX_BODY_BYTES:
+        raise DomainError(Code.PAYLOAD_TOO_LARGE, "The body is larger than 1 MiB.")
+
+
+def only_known_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """A guard on every route: refuse query parameters that it does not know, and those given twice.
+
+    A filter with a typing error in its name would otherwise answer as if there were no filter. (ASVS 2.2.1)
+    """
+    operation = operation_of(handler)
+    raw = connection.scope["query_string"]
+    if not raw or operation is None or operation.public or handler.opt.get(_LENIENT_QUERY):
+        return
+    known = query_parameters(handler, frozenset(connection.scope["path_params"]))
+    seen: set[str] = set()
+    errors = []
+    for name, _ in parse_qsl(raw.decode("latin-1"), keep_blank_values=True):
+        if name not in known:
+            errors.append(FieldError(field=name[:100], message="is not a query parameter of this path"))
+        elif name in seen:
+            errors.append(FieldError(field=name, message="is given more than once"))
+        seen.add(name)
+    if errors:
+        detail = "; ".join(f"{error.field}: {error.message}" for error in errors[:5])
+        raise DomainError(Code.VALIDATION_ERROR, detail, errors=errors[:5])
+
+
+@lru_cache(maxsize=1024)
+def query_parameters(handler: BaseRouteHandler, path_parameters: frozenset[str]) -> frozenset[str]:
+    """The names of the query parameters that a handler and its dependencies take."""
+    model = handler.create_kwargs_model(dict.fromkeys(path_parameters))  # type: ignore[arg-type]
+    return frozenset(parameter.field_alias for parameter in model.expected_query_params)
+
+
+#: What every route is guarded by, in this order.
+GUARDS = [only_what_the_gate_decided, only_small_bodies, only_known_query]

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
-from litestar.params import Parameter
+from litestar.params import HeaderParameter
 
 from aitbc_server.errors import Code, DomainError
 
@@ -20,8 +20,8 @@ _RAW_NAME = _NAME.lower().encode()
 #: The header's value: 1 to 255 printable ASCII characters.
 IdempotencyKeyHeader = Annotated[
     str | None,
-    Parameter(
-        header=_NAME,
+    HeaderParameter(
+        name=_NAME,
         min_length=1,
         max_length=255,
         pattern="^[ -~]+$",
