@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ RESULTS = Path("bench/results.json")
 def main(arguments: Sequence[str]) -> int:
     """Run the command line. Returns the exit code: 0 all met, 1 missed or not measured, 2 not understood."""
     given = parser().parse_args(arguments)
+    # Whoever ends this ends the servers that it started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if not given.output.parent.is_dir():
         runner.say(f"error: there is no folder {given.output.parent} for {given.output.name}")
         return 2

@@ -10,8 +10,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import IO
 
 from bench.common.machine import pinned
@@ -48,11 +49,30 @@ class Server:
             connection.close()
 
     def cpu_s(self) -> float:
-        """The processor time that the process has used so far, in seconds (children that still run not included)."""
-        with open(f"/proc/{self._process.pid}/stat", encoding="utf-8") as file:  # noqa: PTH123
-            # The name in parentheses may hold spaces; utime and stime are the 12th and 13th field after it.
-            fields = file.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """The processor time that its processes have used so far, in seconds."""
+        ticks = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                ticks += ticks_of_group(stat.read_text(encoding="utf-8"), self._process.pid)
+            except OSError:
+                continue  # It ended while the folder was read.
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    @contextmanager
+    def alone(self, others: Iterable[Server]) -> Iterator[None]:
+        """Meanwhile the ``others`` stand still: what they still have to do falls into their own rounds."""
+        resting = [other for other in others if other is not self]
+        for other in resting:
+            other.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for other in resting:
+                other.signal(signal.SIGCONT)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to all its processes: they are a process group of their own."""
+        os.killpg(self._process.pid, number)
 
     def wait_until_ready(self, path: str, headers: Mapping[str, str] | None = None) -> None:
         """Return once a GET of ``path`` is answered 200. Raises ServerError."""
@@ -77,11 +97,11 @@ class Server:
 
     def stop(self) -> None:
         """End it: asked first, killed when it does not go."""
-        self._process.send_signal(signal.SIGTERM)
+        self._process.terminate()
         try:
             self._process.wait(STOP_WITHIN_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self.signal(signal.SIGKILL)
             self._process.wait()
 
 
@@ -101,6 +121,7 @@ def running(
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(env or {})},
+                start_new_session=True,
             )
         server = Server(process, port, output)
         try:
@@ -108,6 +129,14 @@ def running(
             yield server
         finally:
             server.stop()
+
+
+def ticks_of_group(stat: str, group: int) -> int:
+    """The clock ticks that a process has used, by its /proc/<pid>/stat; 0 for one of another process group."""
+    # The name in parentheses may hold spaces and parentheses. After it come state, parent, group; utime and stime are
+    # the 12th and 13th.
+    fields = stat.rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12]) if int(fields[2]) == group else 0
 
 
 def running_module(module: str, *arguments: str, core: int, ready_path: str) -> AbstractContextManager[Server]:

@@ -17,6 +17,9 @@ from bench.common.processes import Server
 from bench.common.results import Outcome, Round
 from bench.common.rounds import ratio_of_medians, run_alternating
 
+# Below this share of its core, the pace was not set by the system's own work.
+BUSY_SHARE = 0.9
+
 _PRIMING_CONNECTIONS = 8
 
 
@@ -34,14 +37,16 @@ def compare(goal: Goal, sides: Mapping[str, Side], options: Options, *, folder: 
     and so that each is seen to be answered 200. ``folder`` takes the files that wrk reads; wrk runs on ``core``.
     Raises LoadError where any answer is not 2xx or any socket fails.
     """
+    servers = [side.server for side in sides.values()]
     measures = {}
     for number, (name, side) in enumerate(sides.items()):
         drawn_from = folder / f"requests-{number}.txt"
         wrk.write_requests(drawn_from, side.requests)
-        with pinned(core):
-            prime(side.server, side.requests)
-        wrk.load(side.server.url, drawn_from, seconds=options.warm_up_s, core=core, seed=0)
-        measures[name] = partial(_round, name, side.server, drawn_from, options.seconds, core)
+        with side.server.alone(servers):
+            with pinned(core):
+                prime(side.server, side.requests)
+            wrk.load(side.server.url, drawn_from, seconds=options.warm_up_s, core=core, seed=0)
+        measures[name] = partial(_round, name, side.server, servers, drawn_from, options.seconds, core)
     taken = run_alternating(measures, options.rounds)
     speeds = [[each["requests_per_s"] for each in rounds] for rounds in taken.values()]
     rounds = [each for turn in zip(*taken.values(), strict=True) for each in turn]
@@ -49,13 +54,25 @@ def compare(goal: Goal, sides: Mapping[str, Side], options: Options, *, folder: 
 
 
 def remarks(rounds: Sequence[Round]) -> list[str]:
-    """What a reader of the ratio must know: the rounds in which wrk may have set the pace."""
+    """What a reader of the ratio must know: rounds in which something else than the system set the pace."""
     bound = [each for each in rounds if each["generator_bound"]]
-    if not bound:
-        return []
-    names = ", ".join(dict.fromkeys(each["system"] for each in bound))
-    rounds_bound = f"in {len(bound)} of {len(rounds)} rounds ({names})"
-    return [f"{rounds_bound} the load generator was the bottleneck: what it loaded is faster than shown."]
+    starved = [each for each in rounds if each["system_cpu_share"] < BUSY_SHARE and not each["generator_bound"]]
+    found = []
+    if bound:
+        found.append(
+            f"{_some(bound, rounds)} the load generator was the bottleneck: what it loaded is faster than shown."
+        )
+    if starved:
+        found.append(
+            f"{_some(starved, rounds)} the system had less than {BUSY_SHARE:.0%} of its core: "
+            "others were at work on it, or it waited for something."
+        )
+    return found
+
+
+def _some(chosen: Sequence[Round], rounds: Sequence[Round]) -> str:
+    names = ", ".join(dict.fromkeys(each["system"] for each in chosen))
+    return f"In {len(chosen)} of {len(rounds)} rounds ({names})"
 
 
 def prime(server: Server, requests: Sequence[wrk.Request]) -> None:
@@ -78,9 +95,13 @@ def _send_all(port: int, requests: Sequence[wrk.Request]) -> None:
         connection.close()
 
 
-def _round(name: str, server: Server, requests: Path, seconds: int, core: int, number: int) -> Round:
-    used_before_s = server.cpu_s()
-    load = wrk.load(server.url, requests, seconds=seconds, core=core, seed=number + 1)
+def _round(
+    name: str, server: Server, servers: Sequence[Server], requests: Path, seconds: int, core: int, number: int
+) -> Round:
+    with server.alone(servers):
+        used_before_s = server.cpu_s()
+        load = wrk.load(server.url, requests, seconds=seconds, core=core, seed=number + 1)
+        used_s = server.cpu_s() - used_before_s
     counted = load.counted
     return {
         "round": number + 1,
@@ -93,5 +114,5 @@ def _round(name: str, server: Server, requests: Path, seconds: int, core: int, n
         "bytes_a_response": round(counted.bytes / counted.requests),
         "generator_cpu_share": round(load.cpu_share, 3),
         "generator_bound": load.generator_bound,
-        "system_cpu_share": round((server.cpu_s() - used_before_s) * 1e6 / counted.duration_us, 3),
+        "system_cpu_share": round(used_s * 1e6 / counted.duration_us, 3),
     }

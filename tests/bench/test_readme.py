@@ -1,0 +1,33 @@
+"""README.md's figures are those of bench/results.json, and nobody's memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from bench.common import results, table
+from bench.readme import BEGIN, END, ReadmeError, with_table
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_readme_shows_what_was_measured() -> None:
+    """The table between the markers is the one that results.json gives: `python -m bench.readme` writes it."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    measured = results.read(ROOT / "bench" / "results.json")
+    assert with_table(readme, table.markdown_table(measured)) == readme, "run `python -m bench.readme`"
+
+
+def test_the_table_goes_between_the_markers() -> None:
+    """What stands around the markers stays, what stood between them goes, and a second time changes nothing."""
+    text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    once = with_table(text, "| new |")
+    assert once == f"before\n{BEGIN}\n\n| new |\n\n{END}\nafter\n"
+    assert with_table(once, "| new |") == once
+
+
+@pytest.mark.parametrize("text", ["", BEGIN, END, f"{END}\n{BEGIN}", f"{BEGIN}{END}{BEGIN}", f"{BEGIN}{END}{END}"])
+def test_a_page_without_both_markers_is_refused(text: str) -> None:
+    """Nothing is written where it is not clear what would be replaced."""
+    with pytest.raises(ReadmeError, match="needs the line"):
+        with_table(text, "| new |")
