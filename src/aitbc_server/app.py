@@ -35,19 +35,19 @@ from aitbc_server.jobs import api as jobs_api
 from aitbc_server.jobs.service import JobService
 from aitbc_server.jobs.sweeper import JobSweeper
 from aitbc_server.jobs.waiting import WaitingRoom
+from aitbc_server.json_body import JsonRequest
+from aitbc_server.json_limits import MAX_BODY_BYTES
 from aitbc_server.miners import api as miners_api
 from aitbc_server.miners.polling import JobDispatch
 from aitbc_server.miners.service import MinerService
 from aitbc_server.pagination import Cursors
-from aitbc_server.routing import only_what_the_gate_decided, routes_of
+from aitbc_server.routing import GUARDS, routes_of
 from aitbc_server.secret_keys import SecretKeys
 from aitbc_server.settings import Settings
 from aitbc_server.usage import api as usage_api
 from aitbc_server.usage.flusher import UsageFlusher
 from aitbc_server.usage.last_use import LastUses
 from aitbc_server.usage.service import UsageService
-
-MAX_BODY_BYTES = 1024 * 1024
 
 
 def create_app(settings: Settings, clock: Clock = system_clock) -> GateMiddleware:
@@ -62,6 +62,7 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> GateMiddlewar
     units = UnitsOfWork(database, LocalFences(cache.drop), clock)
     audit = AuditLog(secret_keys, clock)
     cursors = Cursors(secret_keys)
+    idempotency = IdempotencyKeys(units)
     waiting = WaitingRoom()
     lease_s = settings.lease_s
     sweeper = JobSweeper(units, waiting)
@@ -87,7 +88,7 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> GateMiddlewar
             "actor": Provide(_actor, sync_to_thread=False),
             "api_keys": _constant(api_keys),
             "usage": _constant(UsageService(units, counter)),
-            "jobs": _constant(JobService(units, cursors, IdempotencyKeys(units), waiting)),
+            "jobs": _constant(JobService(units, cursors, idempotency, waiting)),
             "miners": _constant(MinerService(units, cursors, waiting, lease_s=lease_s)),
             "dispatch": _constant(JobDispatch(units, waiting, lease_s=lease_s)),
             "gate": _constant(gate),
@@ -99,9 +100,11 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> GateMiddlewar
             lambda _: last_uses.running(),
             lambda _: flusher.running(),
             lambda _: sweeper.running(),
+            lambda _: idempotency.purging(),
         ],
         exception_handlers=http_errors.EXCEPTION_HANDLERS,
-        guards=[only_what_the_gate_decided],
+        guards=GUARDS,
+        request_class=JsonRequest,
         type_encoders={Timestamp: Timestamp.text},
         request_max_body_size=MAX_BODY_BYTES,
         openapi_config=openapi.CONFIG,

@@ -90,7 +90,7 @@ def only_small_bodies(connection: ASGIConnection[Any, Any, Any, Any], _handler: 
     What is not announced is counted while it is read. The body of a GET means nothing and is ignored.
     """
     length = connection.headers.get("content-length", "")
-    if connection.scope["method"] != "GET" and length.isdecimal() and int(length) > MAX_BODY_BYTES:
+    if connection.scope.get("method") != "GET" and length.isdecimal() and int(length) > MAX_BODY_BYTES:
         raise DomainError(Code.PAYLOAD_TOO_LARGE, "The body is larger than 1 MiB.")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +22,7 @@ from aitbc_server.db.unit_of_work import UnitsOfWork
 from aitbc_server.errors import conflict
 from aitbc_server.idempotency import repository
 from aitbc_server.idempotency.model import IdempotencyKeyRow
+from aitbc_server.periodic import repeating
 from aitbc_server.wire import to_builtins
 
 LIFETIME = timedelta(hours=24)
@@ -94,6 +95,10 @@ class IdempotencyKeys:
         if not hmac.compare_digest(row.request_hash, claim.request_hash):
             raise conflict("This Idempotency-Key came with another request within the last 24 hours. Use a fresh one.")
         return row.object_id
+
+    def purging(self) -> AbstractAsyncContextManager[None]:
+        """Purge once a minute until the block is left."""
+        return repeating(self.purge, interval_s=PURGE_INTERVAL_S, name="forgetting idempotency keys")
 
     async def purge(self) -> None:
         """Forget what is older than 24 h, in short transactions."""
