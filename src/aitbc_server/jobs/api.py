@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from litestar import get, post
-from litestar.params import Body, Parameter
+from litestar.params import Body, Parameter, QueryParameter
 from litestar.status_codes import HTTP_200_OK
 
 from aitbc.schemas.common import Page
@@ -41,7 +41,7 @@ NewJob = Annotated[
 # "state" means something else to the framework, whose errors would name the argument.
 _State = Annotated[
     str | None,
-    Parameter(query="state", schema_extra={"enum": list(JobState)}, description="Only the jobs in this state."),
+    QueryParameter(name="state", schema_extra={"enum": list(JobState)}, description="Only the jobs in this state."),
 ]
 _Time = Annotated[
     str | None,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from litestar import Request, Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import Parameter, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 
 from aitbc.schemas.common import Page, Status
@@ -42,8 +42,8 @@ LIST = Operation("miners.list", Scope.MINERS_READ)
 
 _MinerId = Annotated[
     str | None,
-    Parameter(
-        query="miner_id",
+    QueryParameter(
+        name="miner_id",
         pattern=MINER_ID_PATTERN,
         description="Which of the key's miners is meant. Default: the one that it registered last.",
     ),
