@@ -19,7 +19,6 @@ from aitbc_server.db import migrate
 from aitbc_server.db.engine import Database
 from aitbc_server.ids import key_id, new_id
 from aitbc_server.jobs.model import JobRow
-from aitbc_server.secret_keys import SecretKeys
 from aitbc_server.settings import Settings
 from aitbc_server.tenants.model import PlanRow, TenantRow
 
@@ -44,7 +43,8 @@ def seed(data_dir: Path, tenants: int, *, plan: str = "bench", jobs: bool = Fals
 
 
 async def _seed(data_dir: Path, tenants: int, plan: str, with_jobs: bool) -> list[Seeded]:
-    digests = SecretDigests(SecretKeys.load_or_create(data_dir / "secret.key"))
+    settings = Settings(data_dir=data_dir)
+    digests = SecretDigests(settings.load_secret_keys())
     at = now(system_clock)
     seeded, keys, jobs = [], [], []
     for number in range(tenants):
@@ -56,7 +56,7 @@ async def _seed(data_dir: Path, tenants: int, plan: str, with_jobs: bool) -> lis
             jobs.append(_job(one, parts.kid, at))
     owners = [{"id": one.tenant_id, "name": "Bench", "plan_id": plan, "created_at": at} for one in seeded]
     plans = [{"id": "bench", "name": "Bench", "limit_per_minute": BENCH_LIMIT}]
-    database = Database(Settings(data_dir=data_dir).sqlalchemy_url)
+    database = Database(settings.sqlalchemy_url)
     try:
         await migrate.upgrade(database)
         await _insert(database, [(PlanRow, plans), (TenantRow, owners), (ApiKeyRow, keys), (JobRow, jobs)])

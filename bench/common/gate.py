@@ -18,7 +18,6 @@ from aitbc_server.gate.gate import Gate
 from aitbc_server.gate.guesses import GuessLimiter
 from aitbc_server.gate.operations import Operation
 from aitbc_server.gate.store_memory import MemoryStore
-from aitbc_server.secret_keys import SecretKeys
 from aitbc_server.settings import Settings
 from aitbc_server.usage.last_use import LastUses
 
@@ -42,7 +41,7 @@ async def gate_over(data_dir: Path) -> AsyncIterator[Parts]:
     settings = Settings(data_dir=data_dir)
     database = Database(settings.sqlalchemy_url)
     cache = CredentialCache()
-    digests = SecretDigests(SecretKeys.load_or_create(data_dir / "secret.key"))
+    digests = SecretDigests(settings.load_secret_keys())
     source = DatabaseCredentialSource(database, digests, system_clock)
     counter = UsageCounter()
     store = MemoryStore(system_clock, counter)

@@ -2,47 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
+from aitbc_server.gate.asgi import App, Receive, Scope, Send
 from bench.servers.embedded import arguments, run
 
 _BODY = b'{"ok":true}'
-_START = {
-    "type": "http.response.start",
-    "status": 200,
-    "headers": [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(_BODY))],
-}
-_END = {"type": "http.response.body", "body": _BODY}
+_HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(_BODY))]
 
 
-async def bare(
-    scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
-) -> None:
+async def bare(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer every request with the same small JSON object."""
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
         return
-    await send(_START)
-    await send(_END)
+    await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+    await send({"type": "http.response.body", "body": _BODY})
 
 
-async def _lifespan(receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
-    while True:
+async def _lifespan(receive: Receive, send: Send) -> None:
+    for _ in ("startup", "shutdown"):
         message = await receive()
         await send({"type": message["type"] + ".complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
 
 
-async def _start() -> Any:
+async def _make_app() -> App:
     return bare
 
 
 if __name__ == "__main__":
-    run(
-        _start,
-        arguments(
-            __doc__ or "",
-        ).port,
-    )
+    run(_make_app, arguments(__doc__ or "").port)

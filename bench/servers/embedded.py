@@ -1,4 +1,4 @@
-"""The HTTP server of all our systems under test: Granian embedded, with the options of `aitbc serve`."""
+"""The HTTP server of `aitbc serve` around another app: the same socket, the same options, the same event loop."""
 
 from __future__ import annotations
 
@@ -6,30 +6,27 @@ import argparse
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import uvloop
-from granian.constants import HTTPModes, Interfaces
-from granian.server.embed import Server
+
+from aitbc_server.gate.asgi import App
+from aitbc_server.serving.lifespan import Lifespan
+from aitbc_server.serving.listener import Listener, bind
 
 
-def run(start: Callable[[], Awaitable[Any]], port: int) -> None:
-    """Serve what ``start`` makes until SIGTERM."""
-    uvloop.run(_serve(start, port))
+def run(make_app: Callable[[], Awaitable[App]], port: int) -> None:
+    """Serve what ``make_app`` makes until SIGTERM."""
+    uvloop.run(_serve(make_app, port))
 
 
-async def _serve(start: Callable[[], Awaitable[Any]], port: int) -> None:
-    server = Server(
-        await start(),
-        address="127.0.0.1",
-        port=port,
-        interface=Interfaces.ASGI,
-        http=HTTPModes.http1,
-        websockets=False,
-        log_enabled=False,
-    )
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
-    await server.serve()
+async def _serve(make_app: Callable[[], Awaitable[App]], port: int) -> None:
+    app = await make_app()
+    lifespan = Lifespan(app)
+    listener = Listener(app, bind("127.0.0.1", port))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, listener.stop)
+    await lifespan.start()
+    await listener.serve()
+    await lifespan.stop()
 
 
 def arguments(description: str, *names: str) -> argparse.Namespace:

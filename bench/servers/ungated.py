@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from aitbc_server import app as wiring
 from aitbc_server.gate.asgi import CONTEXT, App, Context, Receive, Scope, Send
@@ -64,10 +64,10 @@ class Ungated:
 if __name__ == "__main__":
     given = arguments(__doc__ or "", "--data-dir", "--requests")
 
-    async def _start() -> Any:
+    async def _make_app() -> App:
         wiring.GateMiddleware = Ungated  # type: ignore[assignment,attr-defined]
-        app: Any = wiring.create_app(Settings(data_dir=Path(given.data_dir)))
+        app = cast("Ungated", wiring.create_app(Settings(data_dir=Path(given.data_dir))))
         await app.prepare(read_requests(Path(given.requests)))
         return app
 
-    run(_start, given.port)
+    run(_make_app, given.port)
