@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from litestar import get, post
-from litestar.params import Body, Parameter, QueryParameter
+from litestar.di import NamedDependency
+from litestar.params import Body, QueryParameter
 from litestar.status_codes import HTTP_200_OK
 
 from aitbc.schemas.common import Page
 from aitbc.schemas.jobs import CreateJob, Job, JobResult, JobState
 from aitbc.schemas.scopes import Scope
 from aitbc_server.actor import Actor
-from aitbc_server.errors import invalid
+from aitbc_server.errors import Code
 from aitbc_server.gate.operations import Operation
 from aitbc_server.idempotency.api import IdempotencyKeyHeader, one_idempotency_key
 from aitbc_server.jobs.openapi import properties_of
@@ -38,37 +39,39 @@ NewJob = Annotated[
         schema_extra={"min_properties": 1, "properties": properties_of(CreateJob)},
     ),
 ]
-# "state" means something else to the framework, whose errors would name the argument.
-_State = Annotated[
-    str | None,
-    QueryParameter(name="state", schema_extra={"enum": list(JobState)}, description="Only the jobs in this state."),
-]
+# The argument has another name: to the framework "state" means something else.
+_State = Annotated[JobState | None, QueryParameter(name="state", description="Only the jobs in this state.")]
 _Time = Annotated[
     str | None,
-    Parameter(schema_extra=TIME_SCHEMA, description="RFC 3339 with a time zone; the time itself is not included."),
+    QueryParameter(schema_extra=TIME_SCHEMA, description="RFC 3339 with a time zone; the time itself is not included."),
 ]
 
 
-@post("/v1/jobs", **for_operation(CREATE), guards=[one_idempotency_key])
-async def create_job(data: NewJob, actor: Actor, jobs: JobService, idempotency_key: IdempotencyKeyHeader = None) -> Job:
+@post("/v1/jobs", **for_operation(CREATE, errors=[Code.CONFLICT], lenient_query=True), guards=[one_idempotency_key])
+async def create_job(
+    data: NewJob,
+    actor: NamedDependency[Actor],
+    jobs: NamedDependency[JobService],
+    idempotency_key: IdempotencyKeyHeader = None,
+) -> Job:
     """Submit a job. Once this is answered with 201, the job is not lost."""
     return await jobs.create(actor, data, route=CREATE.id, idempotency_key=idempotency_key)
 
 
-@get("/v1/jobs", **for_operation(LIST))
+@get("/v1/jobs", **for_operation(LIST, lenient_query=True))
 async def list_jobs(
-    actor: Actor,
-    jobs: JobService,
+    actor: NamedDependency[Actor],
+    jobs: NamedDependency[JobService],
     in_state: _State = None,
     created_after: _Time = None,
     created_before: _Time = None,
-    limit: Annotated[int, Parameter(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+    limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
     cursor: str | None = None,
 ) -> Page[Job]:
     """The tenant's jobs of the key's environment, newest first."""
     return await jobs.list(
         actor,
-        state=_parse_state(in_state),
+        state=in_state,
         created_after=parse_time("created_after", created_after),
         created_before=parse_time("created_before", created_before),
         limit=limit,
@@ -76,29 +79,28 @@ async def list_jobs(
     )
 
 
-@get("/v1/jobs/{job_id:str}", **for_operation(GET))
-async def get_job(job_id: str, actor: Actor, jobs: JobService) -> Job:
+@get("/v1/jobs/{job_id:str}", **for_operation(GET, errors=[Code.NOT_FOUND], lenient_query=True))
+async def get_job(job_id: str, actor: NamedDependency[Actor], jobs: NamedDependency[JobService]) -> Job:
     """A job as it stands now."""
     return await jobs.get(actor, job_id)
 
 
-@get("/v1/jobs/{job_id:str}/result", **for_operation(RESULT))
-async def get_job_result(job_id: str, actor: Actor, jobs: JobService) -> JobResult:
+@get(
+    "/v1/jobs/{job_id:str}/result", **for_operation(RESULT, errors=[Code.NOT_FOUND, Code.NOT_READY], lenient_query=True)
+)
+async def get_job_result(job_id: str, actor: NamedDependency[Actor], jobs: NamedDependency[JobService]) -> JobResult:
     """A final job's result and receipt; 425 `not_ready` until it is final."""
     return await jobs.result(actor, job_id)
 
 
-@post("/v1/jobs/{job_id:str}/cancel", **for_operation(CANCEL), status_code=HTTP_200_OK)
-async def cancel_job(job_id: str, actor: Actor, jobs: JobService) -> Job:
+@post(
+    "/v1/jobs/{job_id:str}/cancel",
+    **for_operation(CANCEL, errors=[Code.NOT_FOUND, Code.CONFLICT], lenient_query=True),
+    status_code=HTTP_200_OK,
+)
+async def cancel_job(job_id: str, actor: NamedDependency[Actor], jobs: NamedDependency[JobService]) -> Job:
     """Cancel a job that is queued or running; 409 where it is final already."""
     return await jobs.cancel(actor, job_id)
-
-
-def _parse_state(text: str | None) -> JobState | None:
-    try:
-        return None if text is None else JobState(text)
-    except ValueError:
-        raise invalid("state", f"expected one of {', '.join(JobState)}") from None
 
 
 ROUTES = [create_job, list_jobs, get_job, get_job_result, cancel_job]

@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from aitbc.schemas.jobs import CreateJob
-from aitbc_server.errors import DomainError, invalid
+from aitbc_server.errors import invalid
 from aitbc_server.json_limits import check_json, check_text
+from aitbc_server.validation import field_error
 
 # What the short form says of the job and not to its miner.
 _SETTINGS = tuple(name for name in CreateJob.__struct_fields__ if name != "payload")
@@ -23,7 +24,8 @@ def parse_job(body: Mapping[str, Any]) -> CreateJob:
     try:
         return msgspec.convert(body if "payload" in body else _full_form(body), CreateJob)
     except msgspec.ValidationError as error:
-        raise _invalid(error) from error
+        wrong = field_error(str(error), CreateJob)
+        raise invalid(wrong.field, wrong.message) from error
 
 
 def _full_form(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,8 +33,3 @@ def _full_form(body: Mapping[str, Any]) -> dict[str, Any]:
     if not payload:
         raise invalid("payload", "there is no job here: send its fields, or the full form with payload")
     return {"payload": payload, **{name: body[name] for name in _SETTINGS if name in body}}
-
-
-def _invalid(error: msgspec.ValidationError) -> DomainError:
-    message, _, where = str(error).partition(" - at `$.")
-    return invalid(where.rstrip("`") or "body", message)

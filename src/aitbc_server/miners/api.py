@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter, QueryParameter
+from litestar.params import QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 
 from aitbc.schemas.common import Page, Status
@@ -51,16 +52,22 @@ _MinerId = Annotated[
 _AnyRequest = Request[Any, Any, Any]
 
 
-@post("/v1/miners/register", **for_operation(REGISTER), status_code=HTTP_200_OK)
+@post("/v1/miners/register", **for_operation(REGISTER, lenient_query=True), status_code=HTTP_200_OK)
 async def register_miner(
-    data: RegisterMiner, actor: Actor, miners: MinerService, miner_id: _MinerId = None
+    data: RegisterMiner, actor: NamedDependency[Actor], miners: NamedDependency[MinerService], miner_id: _MinerId = None
 ) -> Registered:
     """Register a miner, or replace what it said of itself before."""
     return Registered(session_token=await miners.register(actor, miner_id, data))
 
 
-@post("/v1/miners/heartbeat", **for_operation(HEARTBEAT), status_code=HTTP_200_OK)
-async def heartbeat(data: Heartbeat, actor: Actor, miners: MinerService, miner_id: _MinerId = None) -> Status:
+@post(
+    "/v1/miners/heartbeat",
+    **for_operation(HEARTBEAT, errors=[Code.NOT_FOUND], lenient_query=True),
+    status_code=HTTP_200_OK,
+)
+async def heartbeat(
+    data: Heartbeat, actor: NamedDependency[Actor], miners: NamedDependency[MinerService], miner_id: _MinerId = None
+) -> Status:
     """Keep the miner's leases. Fields that are not known are ignored."""
     await miners.heartbeat(actor, miner_id, data)
     return Status()
@@ -68,15 +75,15 @@ async def heartbeat(data: Heartbeat, actor: Actor, miners: MinerService, miner_i
 
 @post(
     "/v1/miners/poll",
-    **for_operation(POLL),
+    **for_operation(POLL, errors=[Code.NOT_FOUND], lenient_query=True),
     status_code=HTTP_200_OK,
     responses={HTTP_204_NO_CONTENT: ResponseSpec(None, description="There was no job for this miner in that time.")},
 )
 async def poll_jobs(
     data: PollJobs,
-    actor: Actor,
-    dispatch: JobDispatch,
-    gate: Gate,
+    actor: NamedDependency[Actor],
+    dispatch: NamedDependency[JobDispatch],
+    gate: NamedDependency[Gate],
     request: _AnyRequest,
     miner_id: _MinerId = None,
 ) -> Response[AssignedJob | None]:
@@ -100,28 +107,44 @@ async def poll_jobs(
     return Response(job, status_code=HTTP_204_NO_CONTENT if job is None else HTTP_200_OK)
 
 
-@post("/v1/miners/{job_id:str}/result", **for_operation(SUBMIT_RESULT), status_code=HTTP_200_OK)
+@post(
+    "/v1/miners/{job_id:str}/result",
+    **for_operation(SUBMIT_RESULT, errors=[Code.NOT_FOUND, Code.CONFLICT], lenient_query=True),
+    status_code=HTTP_200_OK,
+)
 async def submit_result(
-    job_id: str, data: SubmitResult, actor: Actor, miners: MinerService, miner_id: _MinerId = None
+    job_id: str,
+    data: SubmitResult,
+    actor: NamedDependency[Actor],
+    miners: NamedDependency[MinerService],
+    miner_id: _MinerId = None,
 ) -> ResultAccepted:
     """Hand in a job's result. It is accepted once, from the miner that holds the job's lease: 409 otherwise."""
     return ResultAccepted(receipt=await miners.submit_result(actor, job_id, miner_id, data))
 
 
-@post("/v1/miners/{job_id:str}/fail", **for_operation(SUBMIT_FAILURE), status_code=HTTP_200_OK)
+@post(
+    "/v1/miners/{job_id:str}/fail",
+    **for_operation(SUBMIT_FAILURE, errors=[Code.NOT_FOUND, Code.CONFLICT], lenient_query=True),
+    status_code=HTTP_200_OK,
+)
 async def submit_failure(
-    job_id: str, data: SubmitFailure, actor: Actor, miners: MinerService, miner_id: _MinerId = None
+    job_id: str,
+    data: SubmitFailure,
+    actor: NamedDependency[Actor],
+    miners: NamedDependency[MinerService],
+    miner_id: _MinerId = None,
 ) -> Status:
     """Report a job that failed. It is FAILED then, for good."""
     await miners.submit_failure(actor, job_id, miner_id, data)
     return Status()
 
 
-@get("/v1/miners", **for_operation(LIST))
+@get("/v1/miners", **for_operation(LIST, lenient_query=True))
 async def list_miners(
-    actor: Actor,
-    miners: MinerService,
-    limit: Annotated[int, Parameter(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+    actor: NamedDependency[Actor],
+    miners: NamedDependency[MinerService],
+    limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
     cursor: str | None = None,
 ) -> Page[Miner]:
     """The tenant's miners of the key's environment, the most recently registered first."""
