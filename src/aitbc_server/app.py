@@ -18,6 +18,7 @@ from aitbc_server.api_keys.source import DatabaseCredentialSource
 from aitbc_server.audit import api as audit_api
 from aitbc_server.audit.service import AuditLog, AuditReader
 from aitbc_server.clock import Clock, Timestamp, system_clock
+from aitbc_server.db.draining import DRAIN_INTERVAL_S, OutboxDrainer
 from aitbc_server.db.engine import Database
 from aitbc_server.db.fences import LocalFences
 from aitbc_server.db.unit_of_work import UnitsOfWork
@@ -30,6 +31,7 @@ from aitbc_server.gate.operations import Operations
 from aitbc_server.gate.request import ClientAddress
 from aitbc_server.gate.self_handler import SelfHandler
 from aitbc_server.gate.store_memory import MemoryStore
+from aitbc_server.health import Readiness
 from aitbc_server.idempotency.service import IdempotencyKeys
 from aitbc_server.jobs import api as jobs_api
 from aitbc_server.jobs.service import JobService
@@ -41,18 +43,21 @@ from aitbc_server.miners import api as miners_api
 from aitbc_server.miners.polling import JobDispatch
 from aitbc_server.miners.service import MinerService
 from aitbc_server.pagination import Cursors
+from aitbc_server.periodic import repeating
 from aitbc_server.routing import GUARDS, routes_of
-from aitbc_server.secret_keys import SecretKeys
+from aitbc_server.serving.windows import kept_windows
 from aitbc_server.settings import Settings
+from aitbc_server.stopping import Stopping
 from aitbc_server.usage import api as usage_api
 from aitbc_server.usage.flusher import UsageFlusher
 from aitbc_server.usage.last_use import LastUses
 from aitbc_server.usage.service import UsageService
 
 
-def create_app(settings: Settings, clock: Clock = system_clock) -> GateMiddleware:
-    """The whole server as one ASGI app."""
-    secret_keys = SecretKeys.load_or_create(settings.data_dir / "secret.key")
+def create_app(settings: Settings, clock: Clock = system_clock, stopping: Stopping | None = None) -> GateMiddleware:
+    """The whole server as one ASGI app. ``stopping`` tells it of a stop before requests in flight are waited for."""
+    stopping = stopping or Stopping()
+    secret_keys = settings.load_secret_keys()
     database = Database(settings.sqlalchemy_url)
     cache = CredentialCache()
     counter = UsageCounter()
@@ -64,12 +69,15 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> GateMiddlewar
     cursors = Cursors(secret_keys)
     idempotency = IdempotencyKeys(units)
     waiting = WaitingRoom()
+    stopping.add(waiting.close)
+    store = MemoryStore(clock, counter)
+    drainer = OutboxDrainer(database, cache.drop)
     lease_s = settings.lease_s
     sweeper = JobSweeper(units, waiting)
     api_keys = ApiKeyService(units, digests, audit, cursors)
     gate = Gate(
         source=DatabaseCredentialSource(database, digests, clock),
-        store=MemoryStore(clock, counter),
+        store=store,
         cache=cache,
         guesses=GuessLimiter(settings.max_failures_per_minute),
         recorder=last_uses,
@@ -92,11 +100,14 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> GateMiddlewar
             "miners": _constant(MinerService(units, cursors, waiting, lease_s=lease_s)),
             "dispatch": _constant(JobDispatch(units, waiting, lease_s=lease_s)),
             "gate": _constant(gate),
+            "readiness": _constant(Readiness(database, stopping)),
             "audit_log": _constant(AuditReader(units, cursors)),
         },
         # Left in the opposite order: the database closes when everything is stored.
         lifespan=[
             lambda _: _closing(database),
+            lambda _: kept_windows(store, settings.data_dir / "limits.msgpack", clock),
+            lambda _: repeating(drainer.drain, interval_s=DRAIN_INTERVAL_S, name="draining the fence outbox"),
             lambda _: last_uses.running(),
             lambda _: flusher.running(),
             lambda _: sweeper.running(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 
 from alembic import command
@@ -13,6 +14,26 @@ from sqlalchemy import Connection
 from aitbc_server.db.engine import Database
 
 _SCRIPTS = Path(__file__).parent / "migrations"
+
+
+class SchemaState(Enum):
+    """How a database's schema stands to this code."""
+
+    EMPTY = "empty"
+    OLD = "old"
+    CURRENT = "current"
+    UNKNOWN = "unknown"
+
+
+async def schema_state(database: Database) -> SchemaState:
+    """Whether the database can be used as it is. UNKNOWN: a version that this code has never heard of, a newer one."""
+    revision = await current_revision(database)
+    if revision is None:
+        return SchemaState.EMPTY
+    if revision == head_revision():
+        return SchemaState.CURRENT
+    known = {script.revision for script in ScriptDirectory(str(_SCRIPTS)).walk_revisions()}
+    return SchemaState.OLD if revision in known else SchemaState.UNKNOWN
 
 
 async def upgrade(database: Database, revision: str = "head") -> None:

@@ -1,0 +1,1 @@
+"""Running the server: its folder, its socket, its start and its stop."""

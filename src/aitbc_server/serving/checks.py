@@ -1,0 +1,109 @@
+"""What must hold before a server starts or an operator's command runs: each fault is one clear line."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from aitbc_server.api_keys.model import ApiKeyRow
+from aitbc_server.db import migrate
+from aitbc_server.db.engine import Database
+from aitbc_server.db.migrate import SchemaState
+from aitbc_server.ids import key_id
+from aitbc_server.secret_keys import SecretKeyError, SecretKeys
+from aitbc_server.serving.errors import StartError
+from aitbc_server.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_MIGRATE = "aitbc admin migrate"
+_SHOWN = 5
+
+
+@asynccontextmanager
+async def explained(database: Database) -> AsyncIterator[None]:
+    """Turn a database that does not answer, or is none, into StartError."""
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+        name = database.url.database if database.is_sqlite else database.url.render_as_string(hide_password=True)
+        lines = str(cause).strip().splitlines() or [type(cause).__name__]
+        # The driver's adapter puts its class before the server's own words.
+        raise StartError(f"the database {name} cannot be used: {lines[0].rpartition('>: ')[2]}") from error
+
+
+async def ensure_schema(database: Database, *, may_migrate: bool) -> None:
+    """The schema is this code's afterwards. Raises StartError where that takes a person."""
+    async with explained(database):
+        state = await migrate.schema_state(database)
+        if state is SchemaState.CURRENT:
+            return
+        if state is SchemaState.UNKNOWN:
+            raise StartError(
+                f"the database's schema ({await migrate.current_revision(database)}) is newer than this release"
+                f" ({migrate.head_revision()})",
+                hint="start a newer release of aitbc on it",
+            )
+        if not may_migrate:
+            what = "has no schema yet" if state is SchemaState.EMPTY else "has the schema of an older release"
+            raise StartError(f"the database {what}", hint=_MIGRATE)
+        await migrate.upgrade(database)
+        logger.info("the database's schema was brought to version %s", migrate.head_revision())
+
+
+async def load_secret_keys(settings: Settings, database: Database) -> SecretKeys:
+    """The secret keys that the database's API keys were made under. Raises StartError.
+
+    A secret key that is lost must not be replaced by a fresh one in silence: every API key would stop working.
+    """
+    async with explained(database), database.read() as session:
+        versions = await pepper_versions(session)
+    named = settings.secret_key or settings.secret_key_file
+    if not named and versions and not settings.own_secret_key_file.exists():
+        raise StartError(
+            f"the secret key {settings.own_secret_key_file} is missing, and the database holds API keys made under it",
+            hint="restore the file, or name the key with AITBC_SECRET_KEY_FILE",
+        )
+    try:
+        secret_keys = settings.load_secret_keys()
+    except (SecretKeyError, OSError) as error:
+        raise StartError(f"the secret key cannot be used: {error}") from error
+    if versions and not versions.keys() & set(secret_keys.versions):
+        raise StartError(
+            "the secret key is not the one that this database's API keys were made under",
+            hint="AITBC_SECRET_KEY_FILE and AITBC_SECRET_KEY may hold several, newest first: add the old one",
+        )
+    return secret_keys
+
+
+async def pepper_versions(session: AsyncSession) -> dict[str, int]:
+    """How many keys that are not revoked were made under which version of the secret key."""
+    statement = (
+        select(ApiKeyRow.pepper_version, func.count())
+        .where(ApiKeyRow.revoked_at.is_(None))
+        .group_by(ApiKeyRow.pepper_version)
+    )
+    return dict((await session.execute(statement)).tuples().all())
+
+
+async def refuse_dev_keys(database: Database) -> None:
+    """A server for real never answers to keys whose text stands in a file of a developer's folder."""
+    async with explained(database), database.read() as session:
+        statement = (
+            select(ApiKeyRow.kid)
+            .where(ApiKeyRow.made_by_dev.is_(True), ApiKeyRow.revoked_at.is_(None))
+            .order_by(ApiKeyRow.created_at)
+        )
+        kids: Sequence[str] = (await session.scalars(statement)).all()
+    if kids:
+        shown = ", ".join(key_id(kid) for kid in kids[:_SHOWN]) + (", ..." if len(kids) > _SHOWN else "")
+        raise StartError(
+            f"this database holds keys that `aitbc dev` made: {shown}",
+            hint="name another folder with AITBC_DATA_DIR, or start `aitbc dev` and revoke them first",
+        )
