@@ -39,11 +39,11 @@ class Server:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
 
-    def status(self, path: str, headers: Mapping[str, str] | None = None) -> int:
+    def status(self, path: str, *, timeout_s: float = 10) -> int:
         """The status that a GET is answered with. Raises OSError where there is no answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
         try:
-            connection.request("GET", path, headers=dict(headers or {}))
+            connection.request("GET", path)
             return connection.getresponse().status
         finally:
             connection.close()
@@ -74,7 +74,7 @@ class Server:
         """Send a signal to all its processes: they are a process group of their own."""
         os.killpg(self._process.pid, number)
 
-    def wait_until_ready(self, path: str, headers: Mapping[str, str] | None = None) -> None:
+    def wait_until_ready(self, path: str) -> None:
         """Return once a GET of ``path`` is answered 200. Raises ServerError."""
         deadline = time.monotonic() + READY_WITHIN_S
         answer = "nothing"
@@ -82,7 +82,7 @@ class Server:
             if self._process.poll() is not None:
                 raise ServerError(f"it exited with {self._process.returncode} before it was ready: {self.said()}")
             try:
-                answer = str(self.status(path, headers))
+                answer = str(self.status(path))
             except (OSError, http.client.HTTPException):
                 answer = "nothing"
             if answer == "200":

@@ -44,7 +44,7 @@ def compare(goal: Goal, sides: Mapping[str, Side], options: Options, *, folder: 
         wrk.write_requests(drawn_from, side.requests)
         with side.server.alone(servers):
             with pinned(core):
-                prime(side.server, side.requests)
+                prime(side.server.port, side.requests)
             wrk.load(side.server.url, drawn_from, seconds=options.warm_up_s, core=core, seed=0)
         measures[name] = partial(_round, name, side.server, servers, drawn_from, options.seconds, core)
     taken = run_alternating(measures, options.rounds)
@@ -75,11 +75,11 @@ def _some(chosen: Sequence[Round], rounds: Sequence[Round]) -> str:
     return f"In {len(chosen)} of {len(rounds)} rounds ({names})"
 
 
-def prime(server: Server, requests: Sequence[wrk.Request]) -> None:
+def prime(port: int, requests: Sequence[wrk.Request]) -> None:
     """Send every request once over a few connections. Raises LoadError where one is not answered 200."""
     parts = [requests[start::_PRIMING_CONNECTIONS] for start in range(_PRIMING_CONNECTIONS)]
     with ThreadPoolExecutor(_PRIMING_CONNECTIONS) as pool:
-        list(pool.map(partial(_send_all, server.port), [part for part in parts if part]))
+        list(pool.map(partial(_send_all, port), [part for part in parts if part]))
 
 
 def _send_all(port: int, requests: Sequence[wrk.Request]) -> None:
