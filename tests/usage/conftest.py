@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.usage.world import Clock, World
 
 from aitbc_server.db.engine import Database
-from tests.usage.world import Clock, World
 
 
 @pytest.fixture

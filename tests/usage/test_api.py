@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx2
 import pytest
+from tests.usage.world import MINUTE_US, Key, World
 
 from aitbc.schemas.scopes import Scope
-from tests.usage.world import MINUTE_US, Key, World
 
 STRANGERS_SCOPES = frozenset({Scope.JOBS_READ})
 
@@ -140,7 +140,7 @@ async def test_what_is_not_ones_own_is_not_found(world: World, client: httpx2.As
 
 
 async def test_a_granted_key_is_seen_by_both_tenants(world: World, client: httpx2.AsyncClient) -> None:
-    """Usage belongs to the tenant that a request acts for; a key granted to it is seen there, with what it did there."""
+    """Usage belongs to the tenant that a request acts for; a key that was granted it shows there what it did there."""
     partner = await world.add_key("rival", also=["acme"])
     owner = await world.add_key("acme")
     await client.get("/v1/nothing", headers=partner.headers)

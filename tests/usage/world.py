@@ -34,6 +34,7 @@ class Clock:
         self.now_us = now_us
 
     def __call__(self) -> int:
+        """The time in microseconds."""
         return self.now_us
 
     def timestamp(self) -> Timestamp:

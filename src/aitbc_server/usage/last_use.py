@@ -34,6 +34,8 @@ FLUSH_INTERVAL_S = 1.0
 FLUSH_AT_THE_END_S = 1.0
 SAVE_INTERVAL_US = 60 * US_PER_S
 KEYS_A_TRANSACTION = 500
+# An IPv6 address with a long zone must not spoil the write for all the others.
+_ADDRESS_LENGTH = 45
 
 
 class Use(NamedTuple):
@@ -155,13 +157,14 @@ class LastUses:
 
     async def _write(self, kids: Sequence[str]) -> None:
         uses = [
-            {"used_kid": kid, "at": from_ms(self._held[kid].at_us // 1000), "ip": self._held[kid].client_ip}
+            {"used_kid": kid, "at": from_ms(use.at_us // 1000), "ip": (use.client_ip or "")[:_ADDRESS_LENGTH] or None}
             for kid in kids
+            if (use := self._held[kid])
         ]
         previous = [
-            {"used_kid": kid, "at": from_ms(use.at_us // 1000), "expires_at": from_ms(use.expires_at_us // 1000)}
+            {"used_kid": kid, "at": from_ms(one.at_us // 1000), "of_secret": from_ms(one.expires_at_us // 1000)}
             for kid in kids
-            if (use := self._previous.get(kid)) is not None
+            if (one := self._previous.get(kid)) is not None
         ]
         async with self._database.write() as session:
             connection = await session.connection()
@@ -189,7 +192,7 @@ _SET_PREVIOUS_USE = (
     update(ApiKeyRow.__table__)  # type: ignore[arg-type]
     .where(
         ApiKeyRow.kid == bindparam("used_kid"),
-        ApiKeyRow.previous_expires_at == bindparam("expires_at"),
+        ApiKeyRow.previous_expires_at == bindparam("of_secret"),
         _later(ApiKeyRow.previous_last_used_at),
     )
     .values(previous_last_used_at=bindparam("at"))
