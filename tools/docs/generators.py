@@ -1,0 +1,16 @@
+"""Which page has which generated part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aitbc.cli._reference import reference as cli_reference
+from tools.docs import api, permissions, sdk, settings
+
+GENERATORS: dict[str, Callable[[], str]] = {
+    "reference/api.md": api.reference,
+    "reference/cli.md": cli_reference,
+    "reference/permissions.md": permissions.reference,
+    "reference/sdk.md": sdk.reference,
+    "reference/settings.md": settings.reference,
+}
