@@ -53,7 +53,7 @@ def test_a_wait_ends_with_the_job(sdk: Sdk, state: str) -> None:
     sdk.server.answers(*(Answer(job(state=state)) for state in states))
     heard: list[Any] = []
     final = sdk(lambda client: client.jobs.wait_for_completion("job_1", on_update=heard.append))
-    assert final.state is JobState(state)
+    assert final.state == JobState(state)
     assert [job.state for job in heard] == ["QUEUED", "RUNNING", state]
     assert sdk.time.slept_s == [1, 1, 1, 1]
 
@@ -65,7 +65,7 @@ def test_a_wait_gives_up_in_time(sdk: Sdk) -> None:
         sdk(lambda client: client.jobs.wait_for_completion("job_1", timeout=2.5))
     assert isinstance(caught.value, APITimeoutError)
     assert caught.value.job is not None
-    assert caught.value.job.state is JobState.RUNNING
+    assert caught.value.job.state == JobState.RUNNING
     assert sdk.time.slept_s == [1, 1, 0.5]
 
 

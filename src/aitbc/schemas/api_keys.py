@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType, field
 
-from aitbc.schemas.common import JsonObject, LimitPerMinute, Name, Request, Response
+from aitbc.schemas.common import JsonObject, LimitPerMinute, Name, Request, Response, known
 from aitbc.schemas.scopes import Environment, Preset, Scope
 
 MAX_GRACE_PERIOD_S = 7 * 24 * 3600
@@ -19,6 +19,10 @@ AllowedIps = Annotated[
     Meta(max_length=100, description="Addresses or networks (CIDR), IPv4 and IPv6; empty: from anywhere."),
 ]
 Scopes = Annotated[list[Scope], Meta(min_length=1, max_length=len(Scope))]
+#: In an answer, where a newer server may name others.
+AnsweredEnvironment = Annotated[str, known(Environment)]
+AnsweredScope = Annotated[str, known(Scope)]
+AnsweredPreset = Annotated[str, known(Preset)]
 GracePeriod = Annotated[int, Meta(ge=0, le=MAX_GRACE_PERIOD_S, description="Seconds, up to 7 days.")]
 
 
@@ -44,12 +48,12 @@ class ApiKey(Response):
     id: str
     name: str
     masked: str
-    environment: Environment
-    preset: Preset | None
-    scopes: list[Scope]
+    environment: AnsweredEnvironment
+    preset: AnsweredPreset | None
+    scopes: list[AnsweredScope]
     tenant_id: str
     tenant_ids: list[str]
-    status: KeyStatus
+    status: Annotated[str, known(KeyStatus)]
     created_at: datetime
     created_by: str | None
     expires_at: datetime | None
@@ -62,15 +66,21 @@ class ApiKey(Response):
     previous_secret: PreviousSecret | None
 
 
-class ApiKeyWithSecret(ApiKey):
+class ChangedApiKey(ApiKey):
+    """An API key after a change. ``confirmed`` is false on a 202 answer: the change is committed, but not yet known
+    to every node; it is absent where it is in effect everywhere.
+    """
+
+    confirmed: bool | UnsetType = UNSET
+
+
+class ApiKeyWithSecret(ChangedApiKey):
     """An API key as it is answered once, on create and regenerate: ``key`` is shown now and never again.
 
-    ``key`` is absent when an idempotent create is replayed: the secret is stored nowhere. ``confirmed`` is
-    false on a 202 answer: the change is committed, but not yet known to every node.
+    ``key`` is absent when an idempotent create is replayed: the secret is stored nowhere.
     """
 
     key: str | UnsetType = UNSET
-    confirmed: bool | UnsetType = UNSET
 
 
 class CreateApiKey(Request):
@@ -140,18 +150,19 @@ class VerifyApiKey(Request):
     cost: Annotated[int, Meta(ge=0, le=10_000_000)] = 1
 
 
-VerifyCode = Literal[
-    "VALID",
-    "NOT_FOUND",
-    "REVOKED",
-    "EXPIRED",
-    "DISABLED",
-    "INSUFFICIENT_SCOPE",
-    "TENANT_MISMATCH",
-    "TENANT_SUSPENDED",
-    "IP_NOT_ALLOWED",
-    "RATE_LIMITED",
-]
+class VerifyCode(StrEnum):
+    """Why a key is good, or not."""
+
+    VALID = "VALID"
+    NOT_FOUND = "NOT_FOUND"
+    REVOKED = "REVOKED"
+    EXPIRED = "EXPIRED"
+    DISABLED = "DISABLED"
+    INSUFFICIENT_SCOPE = "INSUFFICIENT_SCOPE"
+    TENANT_MISMATCH = "TENANT_MISMATCH"
+    TENANT_SUSPENDED = "TENANT_SUSPENDED"
+    IP_NOT_ALLOWED = "IP_NOT_ALLOWED"
+    RATE_LIMITED = "RATE_LIMITED"
 
 
 class VerifyRateLimit(Response):
@@ -166,12 +177,12 @@ class VerifyResult(Response):
     """The answer to a verify call. For a key that is not found, all but ``valid`` and ``code`` is null."""
 
     valid: bool
-    code: VerifyCode
+    code: Annotated[str, known(VerifyCode)]
     key_id: str | None = None
     tenant_id: str | None = None
     plan: str | None = None
-    scopes: list[Scope] | None = None
-    environment: Environment | None = None
+    scopes: list[AnsweredScope] | None = None
+    environment: AnsweredEnvironment | None = None
     expires_at: datetime | None = None
     metadata: JsonObject | None = None
     ratelimit: VerifyRateLimit | None = None

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated
 
-from aitbc.schemas.common import JsonObject, Response
+from aitbc.schemas.common import JsonObject, Response, known
 
 
 class AuditActor(Response):
     """Who did it."""
 
-    type: Literal["api_key", "user", "operator", "system"]
+    type: Annotated[str, known(("api_key", "user", "operator", "system"))]
     id: str | None
     name: str | None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
@@ -57,6 +57,16 @@ class Response(msgspec.Struct, kw_only=True):
     @classmethod
     def _names(cls) -> Iterator[tuple[str, str]]:
         return zip(cls.__struct_encode_fields__, cls.__struct_fields__, strict=True)
+
+
+def known(values: Iterable[str]) -> Meta:
+    """For a field of an answer: the values that this release knows.
+
+    Such a field is typed as text, not as an enum, so that an SDK goes on reading when a newer server has one more.
+    Members of a StrEnum compare equal to their text.
+    """
+    names = [str(value) for value in values]
+    return Meta(description=f"One of {', '.join(names)}; later releases may add to them.", examples=list(names))
 
 
 class Page(Response, Generic[T]):

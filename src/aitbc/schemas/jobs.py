@@ -8,7 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from aitbc.schemas.common import JsonObject, Request, Response
+from aitbc.schemas.common import JsonObject, Request, Response, known
 
 DEFAULT_TTL_S = 900
 MAX_TTL_S = 7 * 24 * 3600
@@ -28,6 +28,9 @@ class JobState(StrEnum):
 
 
 FINAL_STATES = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELED, JobState.EXPIRED})
+
+
+AnsweredState = Annotated[str, known(JobState)]
 
 
 class Constraints(Request):
@@ -58,7 +61,7 @@ class Job(Response):
     """A job as its owner sees it. ``error`` says why it FAILED."""
 
     job_id: str
-    state: JobState
+    state: AnsweredState
     assigned_miner_id: str | None
     requested_at: datetime
     expires_at: datetime
@@ -83,7 +86,7 @@ class JobResult(Response):
     """GET /v1/jobs/{job_id}/result, once the job is final. ``result`` is null unless it COMPLETED."""
 
     job_id: str
-    state: JobState
+    state: AnsweredState
     result: JsonObject | None
     error: str | None
     receipt: Receipt | None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, field
 
-from aitbc.schemas.common import JsonObject, Request, Response, Status
+from aitbc.schemas.common import JsonObject, Request, Response, Status, known
 from aitbc.schemas.jobs import Receipt
 
 MAX_WAIT_S = 60
@@ -79,7 +79,7 @@ class Miner(Response):
 
     miner_id: str
     key_id: str
-    status: Literal["ONLINE", "OFFLINE"]
+    status: Annotated[str, known(("ONLINE", "OFFLINE"))]
     region: str | None
     concurrency: int
     inflight: int

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated
 
-from aitbc.schemas.common import Response
+from aitbc.schemas.common import Response, known
 
 
 class Tenant(Response):
@@ -14,5 +14,5 @@ class Tenant(Response):
     id: str
     name: str
     plan: str
-    status: Literal["active", "suspended"]
+    status: Annotated[str, known(("active", "suspended"))]
     created_at: datetime

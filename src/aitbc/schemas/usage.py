@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
 from msgspec import UNSET, UnsetType
 
-from aitbc.schemas.common import Response
+from aitbc.schemas.common import Response, known
 
 
 class Granularity(StrEnum):
@@ -49,6 +50,6 @@ class Usage(Response, rename={"from_": "from"}):
 
     from_: datetime
     to: datetime
-    granularity: Granularity
+    granularity: Annotated[str, known(Granularity)]
     series: list[UsageSeries]
     totals: UsageTotals
