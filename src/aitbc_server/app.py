@@ -13,6 +13,7 @@ from aitbc_server import health, http_errors, openapi
 from aitbc_server.actor import Actor, key_actor
 from aitbc_server.api_keys import api as api_keys_api
 from aitbc_server.api_keys.digests import SecretDigests
+from aitbc_server.api_keys.retagging import PepperRotation
 from aitbc_server.api_keys.service import ApiKeyService
 from aitbc_server.api_keys.source import DatabaseCredentialSource
 from aitbc_server.audit import api as audit_api
@@ -64,6 +65,7 @@ def create_app(settings: Settings, clock: Clock = system_clock, stopping: Stoppi
     last_uses = LastUses(database, clock)
     flusher = UsageFlusher(counter, database, clock, settings.data_dir / "usage.journal")
     digests = SecretDigests(secret_keys)
+    rotation = PepperRotation(database, digests)
     units = UnitsOfWork(database, LocalFences(cache.drop), clock)
     audit = AuditLog(secret_keys, clock)
     cursors = Cursors(secret_keys)
@@ -74,9 +76,9 @@ def create_app(settings: Settings, clock: Clock = system_clock, stopping: Stoppi
     drainer = OutboxDrainer(database, cache.drop)
     lease_s = settings.lease_s
     sweeper = JobSweeper(units, waiting)
-    api_keys = ApiKeyService(units, digests, audit, cursors)
+    api_keys = ApiKeyService(units, digests, audit, cursors, idempotency, last_uses)
     gate = Gate(
-        source=DatabaseCredentialSource(database, digests, clock),
+        source=DatabaseCredentialSource(database, digests, rotation, clock),
         store=store,
         cache=cache,
         guesses=GuessLimiter(settings.max_failures_per_minute),
@@ -112,6 +114,7 @@ def create_app(settings: Settings, clock: Clock = system_clock, stopping: Stoppi
             lambda _: flusher.running(),
             lambda _: sweeper.running(),
             lambda _: idempotency.purging(),
+            lambda _: rotation.running(),
         ],
         exception_handlers=http_errors.EXCEPTION_HANDLERS,
         guards=GUARDS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aitbc.keyformat import random_base62
+from aitbc.keyformat import KID_LENGTH, random_base62
 
 KEY_ID_PREFIX = "key_"
 
@@ -23,4 +23,5 @@ def key_id(kid: str) -> str:
 def kid_of(key_id: str) -> str | None:
     """The kid in a public key id; None where the text is no key id."""
     kid = key_id.removeprefix(KEY_ID_PREFIX)
-    return kid if kid != key_id else None
+    is_kid = len(kid) == KID_LENGTH and kid.isascii() and kid.isalnum()
+    return kid if kid != key_id and is_kid else None

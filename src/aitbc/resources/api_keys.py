@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from aitbc._call import Call, Time, body, path, query
 from aitbc._methods import M, Resource, listing, operation
 from aitbc.resources.usage import usage_query
-from aitbc.schemas.api_keys import ApiKey, ApiKeyWithSecret, KeySelf, KeyStatus, VerifyResult
+from aitbc.schemas.api_keys import ApiKey, ApiKeyWithSecret, ChangedApiKey, KeySelf, KeyStatus, VerifyResult
 from aitbc.schemas.common import Page
 from aitbc.schemas.scopes import Environment, Preset, Scope
 from aitbc.schemas.usage import Granularity, GroupBy, Usage
@@ -97,7 +97,7 @@ class ApiKeys(Resource[M]):
         allowed_ips: Iterable[str] | UnsetType = UNSET,
         limit_per_minute: int | UnsetType | None = UNSET,
         metadata: Mapping[str, Any] | UnsetType = UNSET,
-    ) -> Call[ApiKey]:
+    ) -> Call[ChangedApiKey]:
         """Change what is passed, and nothing else: ``client.api_keys.update("key_...", expires_at=None)``.
 
         None clears (no expiry, no own limit). Raises NotFoundError, ValidationError, PermissionDeniedError
@@ -106,7 +106,7 @@ class ApiKeys(Resource[M]):
         return Call(
             "PATCH",
             _path(key_id),
-            ApiKey,
+            ChangedApiKey,
             body=body(
                 name=name,
                 scopes=scopes,
@@ -119,12 +119,12 @@ class ApiKeys(Resource[M]):
         )
 
     @operation
-    def revoke(self, key_id: str) -> Call[ApiKey]:
+    def revoke(self, key_id: str) -> Call[ChangedApiKey]:
         """End a key for good: ``client.api_keys.revoke("key_...")``. No request that begins later passes.
 
         Revoking twice does no harm. Raises NotFoundError.
         """
-        return Call("POST", _path(key_id, "/revoke"), ApiKey, idempotent=True)
+        return Call("POST", _path(key_id, "/revoke"), ChangedApiKey, idempotent=True)
 
     @operation
     def regenerate(self, key_id: str, grace_period_seconds: int = 0) -> Call[ApiKeyWithSecret]:

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Row, Select, String, bindparam, literal, or_, select
+import msgspec
+from sqlalchemy import ColumnElement, and_, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
 
+from aitbc.schemas.api_keys import KeyStatus
+from aitbc.schemas.scopes import Environment
 from aitbc_server.api_keys.model import ApiKeyGrantRow, ApiKeyRow
+from aitbc_server.clock import Timestamp
+from aitbc_server.ids import KEY_ID_PREFIX
 from aitbc_server.tenants.model import PlanRow, TenantRow
-
-_GrantedTenant = aliased(TenantRow, name="granted_tenant")
-_GrantedPlan = aliased(PlanRow, name="granted_plan")
-
-#: A key, its tenant and plan, and one granted tenant with its plan: one row for each grant, or one with nulls.
-KeyWithTenants = tuple[ApiKeyRow | None, TenantRow | None, PlanRow | None, TenantRow | None, PlanRow | None]
-
-
-async def find_by_kid(session: AsyncSession, kid: str) -> Sequence[Row[KeyWithTenants]]:
-    """All that the gate needs of a key, in one query that gives a row whether the kid is known or not."""
-    return (await session.execute(_BY_KID, {"kid": kid})).all()
-
-
-async def find_by_lookup(session: AsyncSession, lookups: Sequence[bytes]) -> Sequence[Row[KeyWithTenants]]:
-    """The same for a foreign key, by the digests that it may be stored under."""
-    return (await session.execute(_BY_LOOKUP, {"lookups": list(lookups)})).all()
 
 
 async def get(session: AsyncSession, kid: str, *, for_update: bool = False) -> ApiKeyRow | None:
@@ -33,24 +22,80 @@ async def get(session: AsyncSession, kid: str, *, for_update: bool = False) -> A
     return await session.get(ApiKeyRow, kid, with_for_update=for_update or None)
 
 
-def _with_tenants(condition: object) -> Select[KeyWithTenants]:
-    wanted = select(literal(1).label("one")).subquery("wanted")
-    return (
-        select(ApiKeyRow, TenantRow, PlanRow, _GrantedTenant, _GrantedPlan)
-        .select_from(wanted)
-        .outerjoin(ApiKeyRow, condition)  # type: ignore[arg-type]
-        .outerjoin(TenantRow, TenantRow.id == ApiKeyRow.tenant_id)
-        .outerjoin(PlanRow, PlanRow.id == TenantRow.plan_id)
-        .outerjoin(ApiKeyGrantRow, ApiKeyGrantRow.kid == ApiKeyRow.kid)
-        .outerjoin(_GrantedTenant, _GrantedTenant.id == ApiKeyGrantRow.tenant_id)
-        .outerjoin(_GrantedPlan, _GrantedPlan.id == _GrantedTenant.plan_id)
-    )
+async def get_by_lookup(session: AsyncSession, lookups: Sequence[bytes]) -> ApiKeyRow | None:
+    """The foreign key that is stored under one of these digests, as its present or its previous secret."""
+    found = or_(ApiKeyRow.lookup.in_(lookups), ApiKeyRow.previous_lookup.in_(lookups))
+    return (await session.scalars(select(ApiKeyRow).where(found))).first()
 
 
-_BY_KID = _with_tenants(ApiKeyRow.kid == bindparam("kid", type_=String))
-_BY_LOOKUP = _with_tenants(
-    or_(
-        ApiKeyRow.lookup.in_(bindparam("lookups", expanding=True)),
-        ApiKeyRow.previous_lookup.in_(bindparam("lookups", expanding=True)),
-    )
-)
+class Filters(msgspec.Struct, frozen=True, kw_only=True):
+    """Which keys a list holds. ``kid`` is one key alone; statuses are as of ``at``."""
+
+    tenant_id: str | None = None
+    kid: str | None = None
+    environment: Environment | None = None
+    status: KeyStatus | None = None
+    q: str | None = None
+    at: Timestamp
+
+
+async def page(
+    session: AsyncSession, filters: Filters, *, limit: int, after: tuple[Timestamp, str] | None
+) -> Sequence[ApiKeyRow]:
+    """Up to ``limit`` keys, newest first, that come after the one created then with that kid."""
+    query = select(ApiKeyRow).where(*_conditions(filters))
+    if after is not None:
+        query = query.where(tuple_(ApiKeyRow.created_at, ApiKeyRow.kid) < after)
+    newest_first = query.order_by(ApiKeyRow.created_at.desc(), ApiKeyRow.kid.desc())
+    return (await session.scalars(newest_first.limit(limit))).all()
+
+
+async def granted_tenants(session: AsyncSession, kids: Iterable[str]) -> dict[str, list[str]]:
+    """The further tenants of each of these keys."""
+    grants = defaultdict(list)
+    for grant in await session.scalars(select(ApiKeyGrantRow).where(ApiKeyGrantRow.kid.in_(list(kids)))):
+        grants[grant.kid].append(grant.tenant_id)
+    return grants
+
+
+async def tenants_of(session: AsyncSession, kid: str) -> list[str]:
+    """All the tenants that a key may act for, its own first; none for a key that does not exist."""
+    home = await session.scalar(select(ApiKeyRow.tenant_id).where(ApiKeyRow.kid == kid))
+    return [] if home is None else [home, *(await granted_tenants(session, [kid])).get(kid, [])]
+
+
+async def plan_limits(session: AsyncSession, tenant_ids: Iterable[str]) -> dict[str, int]:
+    """What each tenant's plan allows in any 60 s; tenants that do not exist are left out."""
+    query = select(TenantRow.id, PlanRow.limit_per_minute).join(PlanRow, PlanRow.id == TenantRow.plan_id)
+    return {row[0]: row[1] for row in await session.execute(query.where(TenantRow.id.in_(list(tenant_ids))))}
+
+
+def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
+    conditions = []
+    if filters.tenant_id is not None:
+        conditions.append(ApiKeyRow.tenant_id == filters.tenant_id)
+    if filters.kid is not None:
+        conditions.append(ApiKeyRow.kid == filters.kid)
+    if filters.environment is not None:
+        conditions.append(ApiKeyRow.environment == filters.environment)
+    if filters.status is not None:
+        conditions.append(_has_status(filters.status, filters.at))
+    if filters.q is not None:
+        key_id = literal(KEY_ID_PREFIX) + ApiKeyRow.kid
+        conditions.append(
+            or_(ApiKeyRow.name.icontains(filters.q, autoescape=True), key_id.icontains(filters.q, autoescape=True))
+        )
+    return conditions
+
+
+def _has_status(status: KeyStatus, at: Timestamp) -> ColumnElement[bool]:
+    """The same order as a key's shown status: revoked, disabled, expired, active."""
+    if status is KeyStatus.REVOKED:
+        return ApiKeyRow.revoked_at.is_not(None)
+    standing = ApiKeyRow.revoked_at.is_(None)
+    if status is KeyStatus.DISABLED:
+        return and_(standing, ApiKeyRow.enabled.is_(False))
+    if status is KeyStatus.EXPIRED:
+        return and_(standing, ApiKeyRow.enabled.is_(True), ApiKeyRow.expires_at <= at)
+    unexpired = or_(ApiKeyRow.expires_at.is_(None), ApiKeyRow.expires_at > at)
+    return and_(standing, ApiKeyRow.enabled.is_(True), unexpired)

@@ -2,81 +2,249 @@
 
 from __future__ import annotations
 
-from aitbc import keyformat
-from aitbc.schemas.api_keys import ApiKey, ApiKeyWithSecret, CreateApiKey
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import UNSET
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from aitbc.schemas.api_keys import (
+    ApiKey,
+    ApiKeyWithSecret,
+    ChangedApiKey,
+    CreateApiKey,
+    KeyStatus,
+    RegenerateApiKey,
+    UpdateApiKey,
+)
 from aitbc.schemas.common import Page
-from aitbc.schemas.scopes import PRESET_SCOPES, Environment, Preset, Scope
+from aitbc.schemas.scopes import Environment, Scope
 from aitbc_server.actor import Actor
-from aitbc_server.api_keys import repository
+from aitbc_server.api_keys import creation, fields, issuing, permissions, repository, views
 from aitbc_server.api_keys.digests import SecretDigests
-from aitbc_server.api_keys.loading import api_key
 from aitbc_server.api_keys.model import ApiKeyRow
+from aitbc_server.api_keys.repository import Filters
 from aitbc_server.audit.service import AuditLog
-from aitbc_server.clock import now
-from aitbc_server.db.unit_of_work import UnitsOfWork
-from aitbc_server.ids import key_id
-from aitbc_server.pagination import DEFAULT_LIMIT, Cursors
-from aitbc_server.wire import to_builtins
+from aitbc_server.clock import Timestamp, from_ms, now, to_ms
+from aitbc_server.db.unit_of_work import UnitOfWork, UnitsOfWork
+from aitbc_server.errors import conflict, insufficient_scope, not_found
+from aitbc_server.idempotency.service import IdempotencyKeys
+from aitbc_server.ids import key_id, kid_of
+from aitbc_server.json_limits import check_text
+from aitbc_server.pagination import DEFAULT_LIMIT, Cursors, cut
 
 
 class ApiKeyService:
-    """Creates, shows and changes API keys."""
+    """Creates, shows and changes API keys.
 
-    def __init__(self, units: UnitsOfWork, digests: SecretDigests, audit: AuditLog, cursors: Cursors) -> None:
+    Raises ``not_found`` for keys that the actor may not know of, ``insufficient_scope`` for what it may not do,
+    ``conflict`` for what a key's state does not allow, ``validation_error`` for values that are not right.
+    """
+
+    def __init__(
+        self,
+        units: UnitsOfWork,
+        digests: SecretDigests,
+        audit: AuditLog,
+        cursors: Cursors,
+        idempotency: IdempotencyKeys,
+        last_use: views.LastUse,
+    ) -> None:
         self._units = units
         self._digests = digests
         self._audit = audit
         self._cursors = cursors
+        self._idempotency = idempotency
+        self._last_use = last_use
 
-    async def create(self, actor: Actor, wanted: CreateApiKey) -> ApiKeyWithSecret:
-        """Make a key. The answer holds the secret, this once."""
-        environment = wanted.environment or actor.environment or Environment.LIVE
-        preset = wanted.preset or (None if wanted.scopes else Preset.CLIENT)
-        scopes = set(wanted.scopes) if wanted.scopes else PRESET_SCOPES[preset or Preset.CLIENT]
-        parts = keyformat.generate(environment)
-        created_at = now(self._units.clock)
-        row = ApiKeyRow(
-            kid=parts.kid,
-            tenant_id=actor.tenant_id,
-            environment=environment,
-            name=wanted.name,
-            preset=preset,
-            scopes=[scope for scope in Scope if scope in scopes],
-            created_at=created_at,
-            created_by=actor.id,
-            expires_at=wanted.expires_at,
-            enabled=True,
-            allowed_ips=wanted.allowed_ips,
-            limit_per_minute=wanted.limit_per_minute,
-            metadata_=wanted.metadata,
-            digest=self._digests.digest(
-                self._digests.newest,
-                kid=parts.kid,
-                tenant_id=actor.tenant_id,
-                environment=environment,
-                secret=parts.secret,
-            ),
-            pepper_version=self._digests.newest,
-            last4=(key := keyformat.build(*parts))[-4:],
-            secret_created_at=created_at,
-        )
-        shown = api_key(row, (), created_at)
-        async with self._units.begin() as unit:
-            unit.session.add(row)
-            target = ("api_key", key_id(row.kid))
-            await self._audit.record(unit.session, actor, "api_key.created", target, after=to_builtins(shown))
-            unit.makes_stale(actor.tenant_id)
-            await unit.commit()
-        return ApiKeyWithSecret(**to_struct_fields(shown), key=key)
+    async def create(
+        self,
+        actor: Actor,
+        wanted: CreateApiKey,
+        *,
+        idempotency_key: str | None = None,
+        tenant_ids: Iterable[str] = (),
+        verifies_all: bool = False,
+        made_by_dev: bool = False,
+    ) -> ApiKeyWithSecret:
+        """Make a key. The answer holds the secret, this once; a request that comes again is answered without it.
 
-    async def list(self, actor: Actor, *, limit: int = DEFAULT_LIMIT, cursor: str | None = None) -> Page[ApiKey]:
-        """The tenant's keys of the actor's environment, or the acting key alone where it may not see others."""
+        ``tenant_ids``, ``verifies_all`` and ``made_by_dev`` are for operators: further tenants that the key may act
+        for, whether it checks the keys of all tenants, and whether it is a key that ``serve`` must refuse.
+        """
+        at = self._now()
+        row = creation.new_row(actor, wanted, at)
+        row.verifies_all, row.made_by_dev = verifies_all, made_by_dev
+        with self._idempotency.running(actor, "api_keys.create", idempotency_key, wanted) as claim:
+            async with self._units.begin() as unit:
+                earlier_id = await self._idempotency.claim(unit.session, claim, key_id(row.kid))
+                if earlier_id is not None:
+                    return await self._as_made_before(unit.session, actor, earlier_id)
+                secret = issuing.issue(row, self._digests, at)
+                key = await creation.store(unit, self._audit, actor, row, tenant_ids, at)
+                return views.with_secret(key, secret, confirmed=await unit.commit())
+
+    async def list(
+        self,
+        actor: Actor,
+        *,
+        status: KeyStatus | None = None,
+        environment: Environment | None = None,
+        q: str | None = None,
+        limit: int = DEFAULT_LIMIT,
+        cursor: str | None = None,
+    ) -> Page[ApiKey]:
+        """The keys that the actor sees, newest first: its tenant's of its environment, or only itself."""
+        if q is not None:
+            check_text("q", q)
+        at = self._now()
+        listing = f"api_keys:{actor.tenant_id}:{actor.environment}"
+        after = None if cursor is None else self._cursors.decode(listing, cursor)
+        if actor.environment is not None and environment not in {None, actor.environment}:
+            return Page[ApiKey](items=[])
+        filters = _in_sight(actor, Filters(environment=environment or actor.environment, status=status, q=q, at=at))
         async with self._units.read() as session:
-            row = await repository.get(session, actor.kid or "")
-        at = now(self._units.clock)
-        return Page[ApiKey](items=[api_key(row, (), at)] if row else [])
+            found = await repository.page(session, filters, limit=limit + 1, after=after)
+            rows, more = cut(list(found), limit)
+            keys = await views.shown_all(session, rows, self._last_use, at)
+        last = rows[-1] if more else None
+        return Page[ApiKey](
+            items=keys, next_cursor=None if last is None else self._cursors.encode(listing, last.created_at, last.kid)
+        )
+
+    async def get(self, actor: Actor, key_id: str) -> ApiKey:
+        """One key."""
+        async with self._units.read() as session:
+            row = permissions.visible(actor, await repository.get(session, _kid(key_id)))
+            permissions.check_may(actor, Scope.API_KEYS_READ, row)
+            return await self._shown(session, row)
+
+    async def update(self, actor: Actor, key_id: str, wanted: UpdateApiKey) -> ChangedApiKey:
+        """Change what is given. To disable a key takes no more than ``api_keys:write``, to change it its scopes too."""
+        async with self._units.begin() as unit:
+            row = await self._locked(unit.session, actor, key_id)
+            permissions.check_not_own(actor, row)
+            permissions.check_may(actor, Scope.API_KEYS_WRITE, row)
+            if not _only_disables(wanted):
+                permissions.check_within(actor, row.scopes)
+                permissions.check_within(actor, wanted.scopes or ())
+            if row.revoked_at is not None:
+                raise _is_revoked()
+            before = await self._shown(unit.session, row)
+            plan_limits = await repository.plan_limits(unit.session, [row.tenant_id])
+            _apply(row, wanted, self._now(), plan_limits[row.tenant_id])
+            return await self._commit(unit, actor, row, before, "api_key.updated")
+
+    async def revoke(self, actor: Actor, key_id: str) -> ChangedApiKey:
+        """End a key for good. Revoking it again changes nothing."""
+        async with self._units.begin() as unit:
+            row = await self._locked(unit.session, actor, key_id)
+            permissions.check_may(actor, Scope.API_KEYS_WRITE, row)
+            before = await self._shown(unit.session, row)
+            if row.revoked_at is None:
+                row.revoked_at = self._now()
+            return await self._commit(unit, actor, row, before, "api_key.revoked")
+
+    async def regenerate(self, actor: Actor, key_id: str, wanted: RegenerateApiKey) -> ApiKeyWithSecret:
+        """A new secret under the same id; the present one goes on for the grace period, an older one stops now."""
+        async with self._units.begin() as unit:
+            row = await self._locked(unit.session, actor, key_id)
+            await self._check_may_regenerate(unit.session, actor, row)
+            if row.revoked_at is not None:
+                raise _is_revoked()
+            before = await self._shown(unit.session, row)
+            last_used_at = before.last_used_at
+            secret = issuing.reissue(
+                row,
+                self._digests,
+                self._now(),
+                grace_s=wanted.grace_period_seconds,
+                last_used_at=None if last_used_at is None else from_ms(to_ms(last_used_at)),
+            )
+            answer = await self._commit(unit, actor, row, before, "api_key.regenerated")
+            return ApiKeyWithSecret(**{field: answer[field] for field in answer}, key=secret)
+
+    async def _check_may_regenerate(self, session: AsyncSession, actor: Actor, row: ApiKeyRow) -> None:
+        permissions.check_may(actor, Scope.API_KEYS_WRITE, row)
+        permissions.check_within(actor, row.scopes)
+        granted = (await repository.granted_tenants(session, [row.kid])).get(row.kid, [])
+        own_tenants = await repository.tenants_of(session, actor.kid or "") if granted else []
+        permissions.check_secret_may_be_had(actor, row, granted, [actor.tenant_id, *own_tenants])
+
+    async def _as_made_before(self, session: AsyncSession, actor: Actor, key_id: str) -> ApiKeyWithSecret:
+        row = permissions.visible(actor, await repository.get(session, _kid(key_id)))
+        key = await self._shown(session, row)
+        return ApiKeyWithSecret(**{field: key[field] for field in key})
+
+    async def _commit(
+        self, unit: UnitOfWork, actor: Actor, row: ApiKeyRow, before: ApiKey, action: str
+    ) -> ChangedApiKey:
+        """Record and commit what was changed; what was not changed leaves no trace."""
+        after = await self._shown(unit.session, row)
+        was, became = views.difference(views.document(before), views.document(after))
+        if not became:
+            return views.changed(after, confirmed=True)
+        # A key that acts for another tenant may still end itself: that belongs into its own tenant's log.
+        recorded_for = msgspec.structs.replace(actor, tenant_id=row.tenant_id)
+        await self._audit.record(
+            unit.session, recorded_for, action, ("api_key", key_id(row.kid)), before=was, after=became
+        )
+        unit.makes_stale(row.tenant_id)
+        return views.changed(after, confirmed=await unit.commit())
+
+    async def _locked(self, session: AsyncSession, actor: Actor, key_id: str) -> ApiKeyRow:
+        """The key, held until the transaction ends: changes to one key come one after another."""
+        return permissions.visible(actor, await repository.get(session, _kid(key_id), for_update=True))
+
+    async def _shown(self, session: AsyncSession, row: ApiKeyRow) -> ApiKey:
+        return await views.shown(session, row, self._last_use, self._now())
+
+    def _now(self) -> Timestamp:
+        return now(self._units.clock)
 
 
-def to_struct_fields(shown: ApiKey) -> dict[str, object]:
-    """The fields of a key as keyword arguments."""
-    return {field: getattr(shown, field) for field in shown.__struct_fields__}
+def _kid(key_id: str) -> str:
+    """The kid in an id that came from outside. Raises ``not_found`` for what cannot be one."""
+    kid = kid_of(key_id)
+    if kid is None:
+        raise not_found()
+    return kid
+
+
+def _in_sight(actor: Actor, filters: Filters) -> Filters:
+    if actor.may(Scope.API_KEYS_READ):
+        return msgspec.structs.replace(filters, tenant_id=actor.tenant_id)
+    if actor.kid is None:
+        raise insufficient_scope(Scope.API_KEYS_READ)
+    return msgspec.structs.replace(filters, kid=actor.kid)
+
+
+def _is_revoked() -> Exception:
+    return conflict("This API key is revoked, which is final. Create another one.")
+
+
+def _only_disables(wanted: UpdateApiKey) -> bool:
+    return wanted.enabled is False and wanted == UpdateApiKey(enabled=False)
+
+
+def _apply(row: ApiKeyRow, wanted: UpdateApiKey, at: Timestamp, plan_limit: int) -> None:
+    if wanted.name is not UNSET:
+        row.name = fields.check_name(wanted.name)
+    if wanted.scopes is not UNSET:
+        _apply_scopes(row, wanted.scopes)
+    if wanted.expires_at is not UNSET:
+        row.expires_at = fields.check_expiry(wanted.expires_at, at)
+    if wanted.enabled is not UNSET:
+        row.enabled = wanted.enabled
+    if wanted.allowed_ips is not UNSET:
+        row.allowed_ips = fields.check_allowed_ips(wanted.allowed_ips)
+    if wanted.limit_per_minute is not UNSET:
+        row.limit_per_minute = fields.check_limit(wanted.limit_per_minute, plan_limit)
+    if wanted.metadata is not UNSET:
+        row.metadata_ = fields.check_metadata(wanted.metadata)
+
+
+def _apply_scopes(row: ApiKeyRow, wanted: Iterable[str]) -> None:
+    scopes = fields.in_order(Scope, wanted)
+    if scopes != row.scopes:
+        row.scopes, row.preset = scopes, None

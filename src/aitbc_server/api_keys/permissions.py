@@ -1,0 +1,90 @@
+"""Who may do what to a key (design section 4), as plain questions on the actor and the key.
+
+What a key may do to itself (see, regenerate, revoke; not change) is decided in the gate, which knows whether the
+current or the previous secret was presented. The rules here hold for whoever gets that far. (ASVS 8.2.2, 8.3.1)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from aitbc.schemas.scopes import Environment, Scope
+from aitbc_server.actor import Actor
+from aitbc_server.api_keys.model import ApiKeyRow
+from aitbc_server.errors import Code, DomainError, insufficient_scope, not_found
+
+
+def is_own(actor: Actor, row: ApiKeyRow) -> bool:
+    """Whether the acting key is this very key, for whatever tenant it acts."""
+    return actor.kid is not None and actor.kid == row.kid
+
+
+def visible(actor: Actor, row: ApiKeyRow | None) -> ApiKeyRow:
+    """The key, if the actor may know of it: its own, or one of the tenant and environment that it acts in.
+
+    Raises ``not_found`` for every other key, and for none at all: the same bytes.
+    """
+    if row is None:
+        raise not_found()
+    in_sight = row.tenant_id == actor.tenant_id and actor.environment in {None, row.environment}
+    if not is_own(actor, row) and not in_sight:
+        raise not_found()
+    return row
+
+
+def check_may(actor: Actor, scope: Scope, row: ApiKeyRow) -> None:
+    """The actor has ``scope``, or the key is its own."""
+    if not is_own(actor, row) and not actor.may(scope):
+        raise insufficient_scope(scope)
+
+
+def check_not_own(actor: Actor, row: ApiKeyRow) -> None:
+    """No key changes itself, whatever its scopes: a stolen one could lift its own expiry and addresses."""
+    if is_own(actor, row):
+        raise DomainError(Code.INSUFFICIENT_SCOPE, "An API key cannot change itself.")
+
+
+def check_within(actor: Actor, scopes: Iterable[str]) -> None:
+    """All of ``scopes`` are the actor's own: nobody hands out, or takes over, more than they have."""
+    missing = frozenset(scopes) - actor.scopes
+    for scope in Scope:
+        if scope in missing:
+            raise insufficient_scope(scope)
+    if missing:
+        # A scope of a later release, in the database after a downgrade: unknown denies.
+        raise DomainError(Code.INSUFFICIENT_SCOPE, "The API key has a scope that is not known here.")
+
+
+def check_secret_may_be_had(
+    actor: Actor, row: ApiKeyRow, granted: Collection[str], own_tenants: Collection[str]
+) -> None:
+    """Whoever regenerates a key gets its secret, and with it all that the key can do.
+
+    So the key's further tenants must be the actor's too, and a key that checks every tenant's keys is the operator's.
+    """
+    if is_own(actor, row) or actor.type == "operator":
+        return
+    if row.verifies_all:
+        raise DomainError(
+            Code.INSUFFICIENT_SCOPE, "Only an operator can regenerate a key that checks all tenants' keys."
+        )
+    foreign = sorted(set(granted) - set(own_tenants))
+    if foreign:
+        raise DomainError(
+            Code.INSUFFICIENT_SCOPE,
+            f"This API key may also act for the tenant {foreign[0]}, which yours may not: only an operator can "
+            "regenerate it.",
+        )
+
+
+def environment_for(actor: Actor, wanted: Environment | None) -> Environment:
+    """In which environment the actor makes a key. Raises ``insufficient_scope`` for another than its own."""
+    if actor.environment is None:
+        return wanted or Environment.LIVE
+    if wanted not in {None, actor.environment}:
+        raise DomainError(
+            Code.INSUFFICIENT_SCOPE,
+            f"A {actor.environment} key makes {actor.environment} keys only. Leave environment out, or use a {wanted} "
+            "key.",
+        )
+    return actor.environment
