@@ -28,4 +28,9 @@ class OpenAPIRoutes(Controller):
 with warnings.catch_warnings():
     # The successor of the controller, render plugins, cannot be kept from adding routes that declare no operation.
     warnings.simplefilter("ignore", LitestarDeprecationWarning)
-    CONFIG = OpenAPIConfig(title="AITBC", version="1", openapi_controller=OpenAPIRoutes)  # type: ignore[arg-type]
+    CONFIG = OpenAPIConfig(
+        title="AITBC",
+        version="1",
+        use_handler_docstrings=True,
+        openapi_controller=OpenAPIRoutes,  # type: ignore[arg-type]
+    )
