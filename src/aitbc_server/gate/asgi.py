@@ -8,13 +8,17 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Protocol
 
+import msgspec
+
 from aitbc_server.errors import Code, DomainError
-from aitbc_server.gate.decision import Facts, Refusal
-from aitbc_server.gate.gate import Decision, Gate, retry_after_s
-from aitbc_server.gate.headers import Headers, limit_headers
-from aitbc_server.gate.operations import Operation, Operations
-from aitbc_server.gate.request import ClientAddress, Presented, presented
-from aitbc_server.problem import MEDIA_TYPE, STATUS, encode_problem, www_authenticate
+from aitbc_server.gate import answers
+from aitbc_server.gate.answers import Answer
+from aitbc_server.gate.body import ClientDisconnectedError
+from aitbc_server.gate.decision import Facts
+from aitbc_server.gate.gate import Decision, Gate
+from aitbc_server.gate.headers import Headers, limit_headers, numbers
+from aitbc_server.gate.operations import UNMATCHED, Operation, Operations
+from aitbc_server.gate.request import ClientAddress, Presented, RawHeaders, presented
 
 logger = logging.getLogger(__name__)
 
@@ -26,33 +30,43 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 #: Where the app behind the gate finds the ``Context`` in its ASGI scope.
 CONTEXT = "aitbc"
 
-# On every answer: nothing here may be sniffed or kept by a cache (ASVS 3.4.4, 14.3.2).
-_ALWAYS: Headers = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+# On every answer that does not say otherwise itself: it is not sniffed, not kept by a cache, not put in a frame, runs
+# nothing, and its address goes nowhere. (ASVS 3.4.3 to 3.4.6, 14.3.2)
+_ALWAYS: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+]
+
+_POLICY_VIOLATION = 1008
 
 
-class Context:
+class Context(msgspec.Struct, eq=False):
     """What the gate found out about a request, for the app behind it.
 
     ``credential_text`` is the secret itself: it is here so that a long poll can look at its key again, and is
-    kept out of ``repr``. ``decision`` is None on public operations.
+    kept out of ``repr``. ``decision`` and ``facts`` are None on public operations. ``limit_state`` is remaining and
+    reset of each limit, in order.
     """
 
-    __slots__ = ("client_ip", "credential_text", "decision", "facts", "operation", "request_id")
+    request_id: str
+    operation: Operation
+    client_ip: str | None
+    decision: Decision | None = None
+    facts: Facts | None = None
+    credential_text: bytes = b""
+    limit_state: tuple[int, ...] = ()
 
-    def __init__(self, request_id: str, operation: Operation, client_ip: str | None) -> None:
-        self.request_id = request_id
-        self.operation = operation
-        self.client_ip = client_ip
-        self.decision: Decision | None = None
-        self.facts: Facts | None = None
-        self.credential_text = b""
+    def __repr__(self) -> str:
+        return f"Context({self.request_id!r}, {self.operation.id!r})"
 
 
 class Handler(Protocol):
-    """A plain ASGI answer to one operation, in front of the framework."""
+    """A plain ASGI answer to one operation, in front of the framework; at once, or to be awaited."""
 
-    async def __call__(self, context: Context, scope: Scope, receive: Receive) -> tuple[int, Headers, bytes]:
-        """The status, headers and body. May raise DomainError."""
+    def __call__(self, context: Context, scope: Scope, receive: Receive) -> Answer | Awaitable[Answer]:
+        """The status, headers and body. May raise DomainError and ClientDisconnectedError."""
         ...
 
 
@@ -76,116 +90,121 @@ class GateMiddleware:
         self._client_address = client_address
         self._allowed_hosts = allowed_hosts
         # Unique over restarts and nodes by the random part, in order within a process by the counter.
-        self._request_ids = map(f"req_{secrets.token_hex(6)}{{:08x}}".format, itertools.count(1))
+        self._request_ids = map(f"req_{secrets.token_hex(6)}%08x".__mod__, itertools.count(1))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-        elif scope["type"] == "http":
-            await self._serve(scope, receive, send)
-        # Anything else (a websocket) is not served here, and what is not served is refused by silence.
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._serve_other(scope, receive, send)
+            return
         request_id = next(self._request_ids)
         headers: Headers = [(b"x-request-id", request_id.encode()), *_ALWAYS]
+        forward = None
         try:
-            await self._decide(scope, receive, send, request_id, headers)
-        except DomainError as error:
-            await _send_problem(send, error, request_id, headers)
-        except Exception:
-            # The last resort (ASVS 16.5.4): the caller learns nothing but the id to quote.
-            logger.exception("a request failed", extra={"request_id": request_id})
-            await _send_problem(send, _internal_error(), request_id, headers)
+            context = self._context(scope, request_id)
+            operation, facts = context.operation, context.facts
+            if facts is not None:
+                text = context.credential_text
+                # At once where that can be, which is half the work of a coroutine.
+                decision = self._gate.check_cached(text, facts, operation.cost)
+                if decision is None:
+                    decision = await self._gate.check(text, facts, operation.cost)
+                self._judge(context, decision, scope, headers)
+            handler = self._handlers.get(operation.id)
+            if handler is None:
+                forward = _Forward(send, headers)
+                await self._app(scope, receive, forward)
+                return
+            answer = handler(context, scope, receive)
+            if not isinstance(answer, tuple):
+                answer = await answer
+        except ClientDisconnectedError:
+            return
+        except Exception as error:
+            if forward is not None and forward.started:
+                # Half an answer cannot be taken back. The server drops the connection, so that the client sees a
+                # broken answer, not one that looks whole.
+                raise
+            answer = _error_answer(error, request_id)
+        status, own_headers, body = answer
+        own_headers += headers
+        own_headers.append((b"content-length", b"%d" % len(body)))
+        await send({"type": "http.response.start", "status": status, "headers": own_headers})
+        await send({"type": "http.response.body", "body": body})
 
-    async def _decide(self, scope: Scope, receive: Receive, send: Send, request_id: str, headers: Headers) -> None:
+    async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            # None is served here: the handshake is refused.
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+        # What else a later server may bring is refused by silence.
+
+    def _context(self, scope: Scope, request_id: str) -> Context:
+        """Who asks for what. Raises DomainError where no single credential was sent, or to a host that is not ours."""
         raw_headers = scope["headers"]
         if self._allowed_hosts is not None:
-            self._refuse_foreign_host(raw_headers)
+            _refuse_foreign_host(raw_headers, self._allowed_hosts)
         operation, key_id = self._operations.find(scope["method"], scope["path"])
         client = scope.get("client")
-        context = Context(request_id, operation, self._client_address(client[0] if client else None, raw_headers))
-        scope[CONTEXT] = context
+        client_ip = self._client_address(client[0] if client else None, raw_headers)
+        context = Context(request_id, operation, client_ip)
         if not operation.public:
-            await self._pass_gate(context, key_id, raw_headers, headers)
-        handler = self._handlers.get(operation.id)
-        if handler is None:
-            await self._app(scope, receive, _with_headers(send, headers))
-        else:
-            status, own_headers, body = await handler(context, scope, receive)
-            await respond(send, status, [*own_headers, *headers], body)
+            credential = presented(raw_headers)
+            if not isinstance(credential, Presented):
+                raise answers.refused(credential)
+            context.credential_text = credential.text
+            context.facts = Facts(operation, key_id, credential.tenant_id, client_ip)
+        scope[CONTEXT] = context
+        return context
 
-    async def _pass_gate(
-        self, context: Context, key_id: str | None, raw_headers: list[tuple[bytes, bytes]], headers: Headers
-    ) -> None:
-        """Decide, write the limit headers down; raises DomainError where the request is refused."""
-        credential = presented(raw_headers)
-        if not isinstance(credential, Presented):
-            raise _refused(credential)
-        operation = context.operation
-        facts = Facts(operation, key_id, credential.tenant_id, context.client_ip)
-        decision = await self._gate.check(credential.text, facts, operation.cost)
-        context.decision, context.facts, context.credential_text = decision, facts, credential.text
-        if decision.limits is not None and decision.taken is not None:
-            headers.extend(limit_headers(decision.limits, decision.taken))
+    def _judge(self, context: Context, decision: Decision, scope: Scope, headers: Headers) -> None:
+        """Write the limits into the headers. Raises DomainError where the request is refused."""
+        context.decision = decision
+        limits, taken = decision.limits, decision.taken
+        if limits is not None and taken is not None:
+            context.limit_state = numbers(taken)
+            headers += limit_headers(limits, taken, context.limit_state)
         if decision.refusal is not None:
-            raise _refused(decision.refusal, decision)
-
-    def _refuse_foreign_host(self, raw_headers: list[tuple[bytes, bytes]]) -> None:
-        # A page of another site that points its own name at 127.0.0.1 (DNS rebinding) must get no answer.
-        hosts = [value for name, value in raw_headers if name == b"host"]
-        assert self._allowed_hosts is not None
-        if len(hosts) != 1 or _host_name(hosts[0]) not in self._allowed_hosts:
-            raise DomainError(Code.BAD_REQUEST, "This server answers only to loopback host names.")
+            raise answers.refused(decision.refusal, decision)
+        if context.operation is UNMATCHED.operation:
+            raise answers.unmatched(self._operations.methods(scope["path"]))
 
 
-async def respond(send: Send, status: int, headers: Headers, body: bytes) -> None:
-    """Send a whole answer."""
-    headers.append((b"content-length", b"%d" % len(body)))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+class _Forward:
+    """``send`` with headers added to the answer; where the app sets one itself, the app's stays."""
 
+    def __init__(self, send: Send, headers: Headers) -> None:
+        self._send = send
+        self._headers = headers
+        self.started = False
 
-def _with_headers(send: Send, headers: Headers) -> Send:
-    """``send`` with these headers added to the answer; where the app sets one itself, the app's stays."""
-
-    async def send_with_headers(message: MutableMapping[str, Any]) -> None:
+    async def __call__(self, message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
+            self.started = True
             own = list(message.get("headers", ()))
             names = {name for name, _ in own}
-            message = {
-                **message,
-                "headers": [*own, *(header for header in headers if header[0] not in names)],
-            }
-        await send(message)
+            message = {**message, "headers": [*own, *(header for header in self._headers if header[0] not in names)]}
+        await self._send(message)
 
-    return send_with_headers
+
+def _error_answer(error: Exception, request_id: str) -> Answer:
+    if isinstance(error, DomainError):
+        if error.log is not None:
+            logger.warning("%s", error.log, extra={"request_id": request_id})
+        return answers.problem(error, request_id)
+    logger.error("a request failed", exc_info=error, extra={"request_id": request_id})
+    return answers.problem(answers.internal_error(), request_id)
+
+
+def _refuse_foreign_host(raw_headers: RawHeaders, allowed_hosts: frozenset[bytes]) -> None:
+    # A page of another site that points its own name at 127.0.0.1 (DNS rebinding) must get no answer.
+    hosts = [value for name, value in raw_headers if name == b"host"]
+    if len(hosts) != 1 or _host_name(hosts[0]) not in allowed_hosts:
+        raise DomainError(Code.BAD_REQUEST, "This server answers only to loopback host names.")
 
 
 def _host_name(host: bytes) -> bytes:
     """The name in a Host header, without its port."""
     name = host.rpartition(b"]")[0] + b"]" if host.startswith(b"[") else host.partition(b":")[0]
     return name.lower()
-
-
-def _refused(refusal: Refusal, decision: Decision | None = None) -> DomainError:
-    headers = {}
-    if refusal.code is Code.RATE_LIMIT_EXCEEDED and decision is not None and decision.taken is not None:
-        headers["retry-after"] = str(retry_after_s(decision.taken))
-    elif refusal.code in {Code.TOO_MANY_FAILURES, Code.UNAVAILABLE}:
-        headers["retry-after"] = "1"
-    return DomainError(refusal.code, refusal.detail, headers=headers)
-
-
-def _internal_error() -> DomainError:
-    return DomainError(Code.INTERNAL_ERROR, "Something went wrong on our side. Quote the request id to the operator.")
-
-
-async def _send_problem(send: Send, error: DomainError, request_id: str, headers: Headers) -> None:
-    problem_headers: Headers = [(b"content-type", MEDIA_TYPE.encode())]
-    challenge = www_authenticate(error.code)
-    if challenge is not None:
-        problem_headers.append((b"www-authenticate", challenge.encode()))
-    problem_headers.extend((name.encode(), value.encode()) for name, value in error.headers.items())
-    body = encode_problem(error.code, error.detail, request_id, error.errors)
-    await respond(send, STATUS[error.code], [*problem_headers, *headers], body)

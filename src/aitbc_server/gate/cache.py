@@ -1,6 +1,6 @@
 """Credentials that were found right, so that a key in use costs no database query.
 
-A credential is remembered by a digest keyed with a random value of this process: no secret stands in memory
+A credential is remembered by a digest keyed with random values of this process: no secret stands in memory
 longer than its request (ASVS 14.2.2), and looking one up leaks nothing by its timing. Only right secrets get in:
 a wrong one never finds a cached record, whatever key it names.
 """
@@ -8,12 +8,19 @@ a wrong one never finds a cached record, whatever key it names.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from itertools import islice
 
-from aitbc_server.gate.records import Credential
+from aitbc_server.gate.records import Credential, UsageId
 
 MAX_CREDENTIALS = 250_000
+
+# Room is made for so many at once: finding the oldest entry of a dict walks over the places of all that were
+# removed before it, which must not happen for every single one.
+_EVICTED_AT_ONCE = 1000
+
+_DIGEST_BYTES = 16
 
 
 class CredentialCache:
@@ -24,28 +31,37 @@ class CredentialCache:
     """
 
     def __init__(self, max_credentials: int = MAX_CREDENTIALS) -> None:
-        self._key = secrets.token_bytes(32)
+        # As salt and personalisation the key goes into the hash's own parameters, which saves the block that its
+        # keyed mode would hash first. Both are random, so the digests are of a function that nobody else knows.
+        self._salt = secrets.token_bytes(blake2b.SALT_SIZE)
+        self._person = secrets.token_bytes(blake2b.PERSON_SIZE)
         self._max = max_credentials
         self._credentials: dict[bytes, Credential] = {}
-        self._digests: dict[str, set[bytes]] = {}
-        # Digests of credentials that were dropped: known to be good once, so they are looked up again at once,
-        # however many wrong ones come from the same address.
-        self._dropped: dict[bytes, None] = {}
+        # Most tenants have one key in use, and for one digest a set of its own would be the larger part.
+        self._digests: dict[str, bytes | set[bytes]] = {}
+        # What was dropped: known to be good once, so it is looked up again at once, however many wrong keys come
+        # from the same address.
+        self._dropped: dict[bytes, UsageId] = {}
         self._drops = 0
         self._dropped_at: dict[str, int] = {}
         self._loads = 0
 
     def digest(self, text: bytes) -> bytes:
         """Under which name a credential is remembered here."""
-        return blake2b(text, digest_size=16, key=self._key).digest()
+        return blake2b(text, digest_size=_DIGEST_BYTES, salt=self._salt, person=self._person).digest()
 
     def get(self, digest: bytes) -> Credential | None:
         """The credential, if it is known to be right."""
         return self._credentials.get(digest)
 
-    def was_good(self, digest: bytes) -> bool:
-        """Whether this credential was right when it was last looked up."""
-        return digest in self._dropped
+    def was_good(self, digest: bytes) -> UsageId | None:
+        """Whose this credential was, if it was right when it was last looked up and was dropped since."""
+        return self._dropped.get(digest)
+
+    @property
+    def drops(self) -> int:
+        """How often something was dropped so far: what is read now is not older than that drop."""
+        return self._drops
 
     def begin_load(self) -> int:
         """The ticket of a load; every ticket ends with ``end_load``."""
@@ -64,12 +80,16 @@ class CredentialCache:
         tenants = _tenants(credential)
         if any(self._dropped_at.get(tenant, 0) > ticket for tenant in tenants):
             return False
-        if digest not in self._credentials and len(self._credentials) >= self._max:
-            self._remove(next(iter(self._credentials)))
+        if digest in self._credentials:
+            # Another load of the same credential was quicker; what it found may name other tenants.
+            self._remove(digest)
+        elif len(self._credentials) >= self._max:
+            for oldest in list(islice(self._credentials, _EVICTED_AT_ONCE)):
+                self._remove(oldest)
         self._credentials[digest] = credential
         self._dropped.pop(digest, None)
         for tenant in tenants:
-            self._digests.setdefault(tenant, set()).add(digest)
+            self._index(tenant, digest)
         return True
 
     def drop(self, tenant_ids: Iterable[str]) -> None:
@@ -78,21 +98,37 @@ class CredentialCache:
         for tenant_id in tenant_ids:
             if self._loads:
                 self._dropped_at[tenant_id] = self._drops
-            for digest in list(self._digests.get(tenant_id, ())):
-                self._remove(digest)
-                self._dropped[digest] = None
-        while len(self._dropped) > self._max:
-            del self._dropped[next(iter(self._dropped))]
+            for digest in list(self._digests_of(tenant_id)):
+                self._dropped[digest] = self._remove(digest).record.usage_id
+        if len(self._dropped) > self._max:
+            for oldest in list(islice(self._dropped, len(self._dropped) - self._max + _EVICTED_AT_ONCE)):
+                del self._dropped[oldest]
 
-    def _remove(self, digest: bytes) -> None:
+    def _index(self, tenant: str, digest: bytes) -> None:
+        digests = self._digests.get(tenant)
+        if digests is None:
+            self._digests[tenant] = digest
+        elif isinstance(digests, set):
+            digests.add(digest)
+        else:
+            self._digests[tenant] = {digests, digest}
+
+    def _digests_of(self, tenant: str) -> Iterator[bytes]:
+        digests = self._digests.get(tenant, ())
+        return iter((digests,) if isinstance(digests, bytes) else digests)
+
+    def _remove(self, digest: bytes) -> Credential:
         credential = self._credentials.pop(digest)
         for tenant in _tenants(credential):
             digests = self._digests[tenant]
-            digests.discard(digest)
-            if not digests:
+            if isinstance(digests, set) and len(digests) > 1:
+                digests.discard(digest)
+            else:
                 del self._digests[tenant]
+        return credential
 
 
 def _tenants(credential: Credential) -> list[str]:
     record = credential.record
-    return [record.tenant.id, *record.granted]
+    # A grant of the key's own tenant would say nothing new, and must not be indexed twice.
+    return [record.tenant.id, *(tenant_id for tenant_id in record.granted if tenant_id != record.tenant.id)]

@@ -15,7 +15,7 @@ from aitbc_server.gate.operations import Operation
 from aitbc_server.gate.records import Credential, TenantRecord
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class Refusal(msgspec.Struct, frozen=True, gc=False):
     """One reason why not: ``code`` for programs, ``detail`` for people."""
 
     code: Code
@@ -59,8 +59,11 @@ def acting_tenant(credential: Credential, tenant_id: str | None) -> TenantRecord
     return credential.record.granted.get(tenant_id)
 
 
-def refusal(credential: Credential, facts: Facts, now_us: int) -> Refusal | None:
-    """Why this request is refused before any limit is asked; None where the limits decide."""
+def refusal(credential: Credential, facts: Facts, tenant: TenantRecord | None, now_us: int) -> Refusal | None:
+    """Why this request is refused before any limit is asked; None where the limits decide.
+
+    ``tenant`` is the ``acting_tenant``.
+    """
     record = credential.record
     if record.revoked:
         return REVOKED
@@ -70,7 +73,6 @@ def refusal(credential: Credential, facts: Facts, now_us: int) -> Refusal | None
         return EXPIRED
     if credential.expires_at_us is not None and credential.expires_at_us <= now_us:
         return REPLACED
-    tenant = acting_tenant(credential, facts.tenant_id)
     if tenant is None:
         return TENANT_MISMATCH
     # A suspended tenant's keys are refused everywhere, also where they act for another tenant.

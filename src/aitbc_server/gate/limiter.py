@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from typing import NamedTuple
+
+import msgspec
 
 from aitbc_server.clock import US_PER_S
 
@@ -20,26 +21,29 @@ WINDOW_US = WINDOW_S * US_PER_S
 _COMPACT_AT = 16
 
 
-class Verdict(NamedTuple):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What the window says of one request; times in microseconds.
 
-    ``remaining`` is what is left before the request is recorded. ``retry_after_us`` is 0 when it is allowed;
-    otherwise it is let in after that time, if nobody else took the place.
+    ``remaining`` is what is left after it, ``reset_us`` when the oldest counted request leaves the window (0 for an
+    empty one). ``retry_after_us`` is 0 when it is allowed; otherwise it is let in after that time, if nobody else
+    took the place.
     """
 
     allowed: bool
     remaining: int
+    reset_us: int
     retry_after_us: int
 
 
-class Log:
+def _no_times() -> array[int]:
+    return array("q")
+
+
+class Log(msgspec.Struct, gc=False):
     """The times, in order, of every unit of cost that was allowed; those before ``head`` have left the window."""
 
-    __slots__ = ("head", "times")
-
-    def __init__(self, times: array[int] | None = None) -> None:
-        self.times = array("q") if times is None else times
-        self.head = 0
+    times: array[int] = msgspec.field(default_factory=_no_times)
+    head: int = 0
 
     def __len__(self) -> int:
         return len(self.times) - self.head
@@ -63,18 +67,26 @@ def evict(log: Log, now_us: int) -> None:
 
 
 def check(log: Log, now_us: int, limit: int, cost: int) -> Verdict:
-    """May a request of ``cost`` pass at ``now_us``? Nothing is recorded; ``cost`` <= ``limit`` is the caller's part."""
-    evict(log, now_us)
-    used = len(log)
-    excess = used + cost - limit
-    if excess <= 0:
-        return Verdict(True, limit - used, 0)
+    """May a request of ``cost`` pass at ``now_us``? Nothing is recorded, and ``remaining`` is as if it had been.
+
+    ``cost`` <= ``limit`` is the caller's part.
+    """
+    times = log.times
+    # Seen from here, so that the usual request, for which nothing has left, costs no call.
+    if log.head < len(times) and times[log.head] <= now_us - WINDOW_US:
+        evict(log, now_us)
+    head = log.head
+    used = len(times) - head
+    left = limit - used - cost
+    oldest_us = times[head] if used else now_us
+    reset_us = oldest_us + WINDOW_US - now_us if used or cost else 0
+    if left >= 0:
+        return Verdict(True, left, reset_us, 0)
     # Cost 0 asks without taking: with a limit that was lowered below what is used, nothing is left, but the
     # question itself is never refused.
     if cost == 0:
-        return Verdict(True, 0, 0)
-    leaves_us = log.times[log.head + excess - 1] + WINDOW_US
-    return Verdict(False, max(limit - used, 0), leaves_us - now_us)
+        return Verdict(True, 0, reset_us, 0)
+    return Verdict(False, max(limit - used, 0), reset_us, times[head - left - 1] + WINDOW_US - now_us)
 
 
 def record(log: Log, now_us: int, cost: int) -> None:
@@ -83,8 +95,3 @@ def record(log: Log, now_us: int, cost: int) -> None:
         log.times.append(now_us)
     else:
         log.times.extend((now_us,) * cost)
-
-
-def reset_us(log: Log, now_us: int) -> int:
-    """When the oldest counted request leaves the window; 0 for an empty window."""
-    return log.times[log.head] + WINDOW_US - now_us if len(log) else 0

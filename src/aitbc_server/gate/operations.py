@@ -50,6 +50,7 @@ class Operations:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self.routes = tuple(routes)
+        self._methods = sorted({route.method for route in self.routes})
         self._literal: dict[tuple[str, str], Match] = {}
         self._patterns: dict[tuple[str, int], list[tuple[list[str], Operation]]] = {}
         for method, path, operation in self.routes:
@@ -70,6 +71,10 @@ class Operations:
             if match is not None:
                 return Match(operation, match.get("{key_id}"))
         return UNMATCHED
+
+    def methods(self, path: str) -> list[str]:
+        """The methods that a path takes; none where there is no such path."""
+        return [method for method in self._methods if self.find(method, path) is not UNMATCHED]
 
 
 def _match(pattern: list[str], segments: list[str]) -> dict[str, str] | None:

@@ -1,7 +1,12 @@
-"""What the gate knows of a key: small, immutable records, made by whoever reads the database."""
+"""What the gate knows of a key: small, immutable records, made by whoever reads the database.
+
+A server holds hundreds of thousands of them, so they are lean: none is followed by the garbage collector (they
+never form cycles), and what many keys have in common is one object.
+"""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 
 import msgspec
@@ -11,33 +16,53 @@ Network = IPv4Network | IPv6Network
 #: (tenant id, environment, kid): for whom a decision is counted.
 UsageId = tuple[str, str, str]
 
+# More plans than this on one server would only mean that equal limits are held more than once.
+_SHARED_LIMIT_SETS = 1024
+
 
 class Limit(msgspec.Struct, frozen=True, gc=False):
-    """At most ``limit`` in any 60 s. ``window`` names its log within the tenant: "" for the plan's, a kid for a key's."""
+    """At most ``limit`` in any 60 s.
+
+    ``window`` names its log within a tenant: "" for the plan's, a kid for a key's own. ``tenant_id`` says whose
+    log that is where it is not the tenant that the request acts for: a key's own limit holds over all tenants.
+    """
 
     name: str
     limit: int
-    window: str
+    window: str = ""
+    tenant_id: str | None = None
 
 
-class LimitSet(msgspec.Struct, frozen=True):
-    """All limits of a request, taken together or not at all, and their ``RateLimit-Policy`` header."""
+class LimitSet(msgspec.Struct, frozen=True, gc=False):
+    """All limits of a request, taken together or not at all; ``smallest`` is what a single request may cost.
+
+    ``policy`` is the ``RateLimit-Policy`` header. ``state`` (the ``RateLimit`` header) and ``status`` (the JSON of
+    ``limits`` in the answer of self) are formats that take remaining and reset of each limit, in order.
+    """
 
     limits: tuple[Limit, ...]
+    smallest: int
     policy: bytes
+    state: bytes
+    status: bytes
 
 
 class TenantRecord(msgspec.Struct, frozen=True, gc=False):
-    """A tenant and its plan's limit."""
+    """A tenant and its plan's limit; ``document`` is its JSON in the answer of self."""
 
     id: str
     name: str
     plan: str
     limit_per_minute: int
     suspended: bool
+    document: bytes = b""
+
+    def __post_init__(self) -> None:
+        document = msgspec.json.encode({"id": self.id, "name": self.name, "plan": self.plan})
+        msgspec.structs.force_setattr(self, "document", document)
 
 
-class KeyRecord(msgspec.Struct, frozen=True):
+class KeyRecord(msgspec.Struct, frozen=True, gc=False):
     """A key as the gate needs it; times in microseconds.
 
     ``document`` is the key's JSON object for ``GET /v1/api-keys/self`` without its closing brace and without
@@ -66,7 +91,7 @@ class KeyRecord(msgspec.Struct, frozen=True):
     previous_last_used_us: int | None = None
 
 
-class Credential(msgspec.Struct, frozen=True):
+class Credential(msgspec.Struct, frozen=True, gc=False):
     """A secret that was checked and found right: the key's current one, or its previous one until it expires."""
 
     record: KeyRecord
@@ -74,10 +99,30 @@ class Credential(msgspec.Struct, frozen=True):
     expires_at_us: int | None = None
 
 
-def limit_set(tenant: TenantRecord, kid: str, limit_per_minute: int | None) -> LimitSet:
-    """The limits of a request that acts for ``tenant``: its plan's, and the key's own where it has one."""
-    limits = [Limit(tenant.plan, tenant.limit_per_minute, "")]
-    if limit_per_minute is not None:
-        limits.append(Limit("key", limit_per_minute, kid))
+def limit_set(tenant: TenantRecord, kid: str, limit_per_minute: int | None, home_id: str | None = None) -> LimitSet:
+    """The limits of a request that acts for ``tenant``: its plan's, and the key's own where it has one.
+
+    ``home_id`` is the key's tenant where it acts for another.
+    """
+    if limit_per_minute is None:
+        return _plan_limit_set(tenant.plan, tenant.limit_per_minute)
+    own = Limit("key", limit_per_minute, kid, home_id)
+    return _limit_set((Limit(tenant.plan, tenant.limit_per_minute), own))
+
+
+@lru_cache(_SHARED_LIMIT_SETS)
+def _plan_limit_set(plan: str, limit_per_minute: int) -> LimitSet:
+    return _limit_set((Limit(plan, limit_per_minute),))
+
+
+def _limit_set(limits: tuple[Limit, ...]) -> LimitSet:
     policy = ", ".join(f'"{limit.name}";q={limit.limit};w=60' for limit in limits)
-    return LimitSet(tuple(limits), policy.encode())
+    # What is formatted later must not read a percent sign in a plan's name as an instruction.
+    names = [limit.name.replace("%", "%%") for limit in limits]
+    state = ", ".join(f'"{name}";r=%d;t=%d' for name in names)
+    status = ",".join(
+        f'{{"name":"{name}","limit":{limit.limit},"window_s":60,"remaining":%d,"reset_s":%d}}'
+        for name, limit in zip(names, limits, strict=True)
+    )
+    smallest = min(limit.limit for limit in limits)
+    return LimitSet(limits, smallest, policy.encode(), state.encode(), f"[{status}]".encode())

@@ -18,7 +18,12 @@ _AMBIGUOUS = Refusal(
     Code.AMBIGUOUS_CREDENTIALS,
     "More than one API key was sent. Send one, once: in X-API-Key or in Authorization: Bearer.",
 )
-_TENANT_TWICE = Refusal(Code.BAD_REQUEST, "X-Tenant-ID was sent more than once.")
+# What is read, and why it must not come twice: two readers might take a different one of them.
+_SENT_TWICE = {
+    b"x-api-key": _AMBIGUOUS,
+    b"authorization": _AMBIGUOUS,
+    b"x-tenant-id": Refusal(Code.BAD_REQUEST, "X-Tenant-ID was sent more than once."),
+}
 
 
 class Presented(msgspec.Struct, frozen=True, gc=False):
@@ -30,26 +35,29 @@ class Presented(msgspec.Struct, frozen=True, gc=False):
 
 def presented(headers: RawHeaders) -> Presented | Refusal:
     """The one credential in ``headers`` (names in lower case), or why there is none."""
-    api_key = bearer = tenant = None
+    found: dict[bytes, bytes] = {}
     for name, value in headers:
-        if name == b"x-api-key":
-            if api_key is not None:
-                return _AMBIGUOUS
-            api_key = value
-        elif name == b"authorization" and value[:7].lower() == b"bearer ":
-            if bearer is not None:
-                return _AMBIGUOUS
-            bearer = value[7:].strip(b" ")
-        elif name == b"x-tenant-id":
-            if tenant is not None:
-                return _TENANT_TWICE
-            tenant = value
-    if api_key is not None and bearer is not None and api_key != bearer:
+        if name in _SENT_TWICE:
+            if name in found:
+                return _SENT_TWICE[name]
+            found[name] = value
+    api_key = found.get(b"x-api-key")
+    bearer = _bearer(found[b"authorization"]) if b"authorization" in found else None
+    if api_key is None:
+        api_key = bearer
+    elif bearer is not None and bearer != api_key:
         return _AMBIGUOUS
-    text = api_key if api_key is not None else bearer
-    if text is None:
+    if api_key is None:
         return MISSING
-    return Presented(text, None if tenant is None else tenant.decode("latin-1"))
+    tenant = found.get(b"x-tenant-id")
+    return Presented(api_key, None if tenant is None else tenant.decode("latin-1"))
+
+
+def _bearer(authorization: bytes) -> bytes | None:
+    """The credential of an ``Authorization`` header (RFC 6750, section 2.1); None for another scheme's."""
+    scheme, _, credential = authorization.partition(b" ")
+    # "Bearer" with nothing after it is an empty credential, as an empty X-API-Key is.
+    return credential.strip(b" ") if scheme.lower() == b"bearer" else None
 
 
 class ClientAddress:

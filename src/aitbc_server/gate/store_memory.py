@@ -12,8 +12,8 @@ from aitbc_server.clock import Clock
 from aitbc_server.gate import limiter
 from aitbc_server.gate.counter import UsageCounter
 from aitbc_server.gate.limiter import WINDOW_US, Log
-from aitbc_server.gate.records import LimitSet, UsageId
-from aitbc_server.gate.store import RATE_LIMITED, Level, Taken
+from aitbc_server.gate.records import Limit, LimitSet, UsageId
+from aitbc_server.gate.store import RATE_LIMITED, Taken
 
 logger = logging.getLogger(__name__)
 
@@ -30,51 +30,58 @@ class SavedWindow(msgspec.Struct):
     times: list[int]
 
 
-class _Tenant:
-    """The windows of one tenant and its clock, which never runs backwards."""
+class _Tenant(msgspec.Struct, gc=False):
+    """The windows of one tenant and its clock, which never runs backwards.
 
-    __slots__ = ("held_since_us", "last_us", "logs", "plan_log")
+    ``held_us`` is for how long, by what the clock has shown since, that clock has been held still after a step
+    back; ``reading_us`` is the reading that this was last told by.
+    """
 
-    def __init__(self) -> None:
-        self.last_us = 0
-        self.held_since_us = 0
-        self.plan_log = Log()
-        self.logs: dict[str, Log] | None = None
+    last_us: int = 0
+    reading_us: int = 0
+    held_us: int = 0
+    plan_log: Log = msgspec.field(default_factory=Log)
+    key_logs: dict[str, Log] | None = None
 
     def log(self, window: str) -> Log:
         if not window:
             return self.plan_log
-        if self.logs is None:
-            self.logs = {}
-        return self.logs.setdefault(window, Log())
+        if self.key_logs is None:
+            self.key_logs = {}
+        return self.key_logs.setdefault(window, Log())
 
     def all_logs(self) -> Iterable[tuple[str, Log]]:
         yield "", self.plan_log
-        if self.logs is not None:
-            yield from self.logs.items()
+        if self.key_logs is not None:
+            yield from self.key_logs.items()
 
     def advance(self, now_us: int) -> int:
         """The tenant's time for a reading of the clock.
 
-        A backward step holds the time still for at most 60 s; then it starts anew, with empty windows.
+        A step back holds the time still for at most 60 s, however often the clock steps back meanwhile; then it
+        starts anew, with empty windows.
         """
-        if now_us >= self.last_us:
-            self.last_us, self.held_since_us = now_us, 0
-        else:
-            self._hold(now_us)
-        return self.last_us
+        if now_us < self.last_us:
+            return self._held(now_us)
+        self.last_us = now_us
+        if self.reading_us:
+            self.held_us = self.reading_us = 0
+        return now_us
 
-    def _hold(self, now_us: int) -> None:
-        if not self.held_since_us or now_us < self.held_since_us:
-            self.held_since_us = now_us
-        elif now_us - self.held_since_us >= WINDOW_US:
+    def _held(self, now_us: int) -> int:
+        if self.reading_us and now_us > self.reading_us:
+            self.held_us += now_us - self.reading_us
+        self.reading_us = now_us
+        if self.held_us >= WINDOW_US:
             logger.warning("the clock stepped back by more than 60 s: limit windows start anew")
-            self.last_us, self.held_since_us = now_us, 0
-            self.plan_log, self.logs = Log(), None
+            self.last_us = now_us
+            self.held_us = self.reading_us = 0
+            self.plan_log, self.key_logs = Log(), None
+        return self.last_us
 
 
 class MemoryStore:
-    """Implements ``Store``. Exact within this process; ``save`` and ``restore`` carry windows over a restart."""
+    """Implements ``ImmediateStore``. Exact within this process; ``save`` and ``restore`` carry it over a restart."""
 
     def __init__(self, clock: Clock, counter: UsageCounter) -> None:
         self._clock = clock
@@ -85,15 +92,26 @@ class MemoryStore:
     async def take(
         self, tenant_id: str, limit_set: LimitSet, cost: int, usage_id: UsageId, operation: str, outcome: str
     ) -> Taken:
-        """See ``Store.take``. Never suspends, so that check and record are one step."""
-        clock_us = self._clock()
-        tenant = self._tenants.get(tenant_id)
-        if tenant is None:
-            self._sweep_some(clock_us)
-            tenant = self._tenants[tenant_id] = _Tenant()
-        now_us = tenant.advance(clock_us)
-        taken = _take(tenant, limit_set, cost, now_us)
-        self._counter.add(clock_us, usage_id, operation, outcome if taken.allowed else RATE_LIMITED)
+        """See ``Store.take``."""
+        return self.take_now(self._clock(), tenant_id, limit_set, cost, usage_id, operation, outcome)
+
+    def take_now(
+        self,
+        now_us: int,
+        tenant_id: str,
+        limit_set: LimitSet,
+        cost: int,
+        usage_id: UsageId,
+        operation: str,
+        outcome: str,
+    ) -> Taken:
+        """See ``ImmediateStore.take_now``. Check and record are one step, because nothing else runs in between."""
+        limits = limit_set.limits
+        if len(limits) == 1:
+            taken = self._take_one(now_us, tenant_id, limits[0].limit, cost)
+        else:
+            taken = self._take_all(now_us, tenant_id, limits, cost)
+        self._counter.add(now_us, usage_id, operation, outcome if taken.allowed else RATE_LIMITED)
         return taken
 
     def save(self) -> list[SavedWindow]:
@@ -114,6 +132,37 @@ class MemoryStore:
             tenant.last_us = max(tenant.last_us, saved.last_us)
             tenant.log(saved.window).times = array("q", saved.times)
 
+    def _take_one(self, clock_us: int, tenant_id: str, limit: int, cost: int) -> Taken:
+        """The common case, a plan's limit alone, without the lists of the general one."""
+        tenant = self._tenants.get(tenant_id) or self._new_tenant(tenant_id, clock_us)
+        now_us = tenant.advance(clock_us)
+        log = tenant.plan_log
+        verdict = limiter.check(log, now_us, limit, cost)
+        if verdict.allowed and cost:
+            limiter.record(log, now_us, cost)
+        return Taken(verdict.allowed, (verdict,), verdict.retry_after_us)
+
+    def _take_all(self, clock_us: int, tenant_id: str, limits: tuple[Limit, ...], cost: int) -> Taken:
+        windows = []
+        for limit in limits:
+            owner_id = limit.tenant_id or tenant_id
+            tenant = self._tenants.get(owner_id) or self._new_tenant(owner_id, clock_us)
+            now_us = tenant.advance(clock_us)
+            windows.append((tenant.log(limit.window), now_us, limit.limit))
+        verdicts = tuple(limiter.check(log, now_us, limit, cost) for log, now_us, limit in windows)
+        if all(verdict.allowed for verdict in verdicts):
+            for log, now_us, _ in windows if cost else ():
+                limiter.record(log, now_us, cost)
+            return Taken(True, verdicts, 0)
+        # Nothing was taken from any of them, so each is shown as it stands.
+        levels = tuple(limiter.check(log, now_us, limit, 0) for log, now_us, limit in windows)
+        return Taken(False, levels, max(verdict.retry_after_us for verdict in verdicts))
+
+    def _new_tenant(self, tenant_id: str, now_us: int) -> _Tenant:
+        self._sweep_some(now_us)
+        tenant = self._tenants[tenant_id] = _Tenant()
+        return tenant
+
     def _sweep_some(self, now_us: int) -> None:
         if not self._sweep:
             self._sweep = list(self._tenants)
@@ -123,29 +172,3 @@ class MemoryStore:
             # Two windows of quiet: a clock that was stepped back is still held within the first.
             if tenant is not None and tenant.last_us + 2 * WINDOW_US < now_us:
                 del self._tenants[tenant_id]
-
-
-def _take(tenant: _Tenant, limit_set: LimitSet, cost: int, now_us: int) -> Taken:
-    limits = limit_set.limits
-    if len(limits) == 1:
-        # The common case, a plan's limit alone, without the lists of the general one.
-        log, limit = tenant.plan_log, limits[0].limit
-        verdict = limiter.check(log, now_us, limit, cost)
-        if verdict.allowed and cost:
-            limiter.record(log, now_us, cost)
-            level = Level(verdict.remaining - cost, limiter.reset_us(log, now_us))
-        else:
-            level = Level(verdict.remaining, limiter.reset_us(log, now_us))
-        return Taken(verdict.allowed, (level,), verdict.retry_after_us)
-    logs = [tenant.log(limit.window) for limit in limits]
-    verdicts = [limiter.check(log, now_us, limit.limit, cost) for log, limit in zip(logs, limits, strict=True)]
-    allowed = all(verdict.allowed for verdict in verdicts)
-    taken = cost if allowed else 0
-    if taken:
-        for log in logs:
-            limiter.record(log, now_us, taken)
-    levels = tuple(
-        Level(max(verdict.remaining - taken, 0), limiter.reset_us(log, now_us))
-        for log, verdict in zip(logs, verdicts, strict=True)
-    )
-    return Taken(allowed, levels, max(verdict.retry_after_us for verdict in verdicts))
