@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, TypeVar
 
 from litestar import Response, get, patch, post
+from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from aitbc.schemas.api_keys import (
@@ -37,6 +38,8 @@ UPDATE = Operation("api_keys.update", Scope.API_KEYS_WRITE, never_own=True)
 REVOKE = Operation("api_keys.revoke", Scope.API_KEYS_WRITE, own_key=True)
 REGENERATE = Operation("api_keys.regenerate", Scope.API_KEYS_WRITE, own_key=True)
 
+CallingActor = NamedDependency[Actor]
+Service = NamedDependency[ApiKeyService]
 Changed = TypeVar("Changed", bound=ChangedApiKey)
 
 Limit = Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT, description="How many on one page.")]
@@ -48,7 +51,7 @@ Search = Annotated[
 
 @post("/v1/api-keys", **for_operation(CREATE, errors=[Code.CONFLICT]), guards=[one_idempotency_key])
 async def create_api_key(
-    data: JSONBody[CreateApiKey], actor: Actor, api_keys: ApiKeyService, idempotency_key: IdempotencyKeyHeader = None
+    data: JSONBody[CreateApiKey], actor: CallingActor, api_keys: Service, idempotency_key: IdempotencyKeyHeader = None
 ) -> Response[ApiKeyWithSecret]:
     """Create an API key. `key` is in this answer and never again; a replay by `Idempotency-Key` is without it."""
     return _answer(await api_keys.create(actor, data, idempotency_key=idempotency_key), 201)
@@ -56,8 +59,8 @@ async def create_api_key(
 
 @get("/v1/api-keys", **for_operation(LIST, errors=[Code.BAD_REQUEST]))
 async def list_api_keys(
-    actor: Actor,
-    api_keys: ApiKeyService,
+    actor: CallingActor,
+    api_keys: Service,
     status: FromQuery[KeyStatus | None] = None,
     environment: FromQuery[Environment | None] = None,
     q: Search = None,
@@ -84,28 +87,28 @@ async def verify_api_key(data: JSONBody[VerifyApiKey]) -> VerifyResult:
 
 
 @get("/v1/api-keys/{key_id:str}", **for_operation(GET))
-async def get_api_key(key_id: FromPath[str], actor: Actor, api_keys: ApiKeyService) -> ApiKey:
+async def get_api_key(key_id: FromPath[str], actor: CallingActor, api_keys: Service) -> ApiKey:
     """One key. Any key may look at itself."""
     return await api_keys.get(actor, key_id)
 
 
 @patch("/v1/api-keys/{key_id:str}", **for_operation(UPDATE, errors=[Code.CONFLICT]))
 async def update_api_key(
-    key_id: FromPath[str], data: JSONBody[UpdateApiKey], actor: Actor, api_keys: ApiKeyService
+    key_id: FromPath[str], data: JSONBody[UpdateApiKey], actor: CallingActor, api_keys: Service
 ) -> Response[ChangedApiKey]:
     """Change what is given, and nothing else. A key cannot change itself; a revoked key cannot be changed (409)."""
     return _answer(await api_keys.update(actor, key_id, data), 200)
 
 
 @post("/v1/api-keys/{key_id:str}/revoke", **for_operation(REVOKE), status_code=200)
-async def revoke_api_key(key_id: FromPath[str], actor: Actor, api_keys: ApiKeyService) -> Response[ChangedApiKey]:
+async def revoke_api_key(key_id: FromPath[str], actor: CallingActor, api_keys: Service) -> Response[ChangedApiKey]:
     """End a key for good: no request that begins after this answer passes. Revoking it again changes nothing."""
     return _answer(await api_keys.revoke(actor, key_id), 200)
 
 
 @post("/v1/api-keys/{key_id:str}/regenerate", **for_operation(REGENERATE, errors=[Code.CONFLICT]), status_code=200)
 async def regenerate_api_key(
-    key_id: FromPath[str], actor: Actor, api_keys: ApiKeyService, data: JSONBody[RegenerateApiKey | None] = None
+    key_id: FromPath[str], actor: CallingActor, api_keys: Service, data: JSONBody[RegenerateApiKey | None] = None
 ) -> Response[ApiKeyWithSecret]:
     """A new secret under the same id; `key` is in this answer and never again.
 
