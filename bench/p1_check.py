@@ -12,6 +12,7 @@ from bench.common.options import Options
 from bench.common.processes import running_module
 from bench.common.results import Outcome
 from bench.common.side_by_side import Side, compare
+from bench.servers.aitbc import running_aitbc
 
 GOALS = (Goal("P1", "the check over HTTP, against a bare ASGI answer on the same server", ">=", 0.85, "ratio"),)
 
@@ -29,9 +30,7 @@ def measure(options: Options) -> list[Outcome]:
         data = folder / "data"
         requests = [wrk.Request(PATH, one.key) for one in seed(data, options.tenants)]
         with (
-            running_module(
-                "bench.servers.aitbc", "--data-dir", str(data), core=cores.system, ready_path="/health/live"
-            ) as checked,
+            running_aitbc(data, core=cores.system) as checked,
             running_module("bench.servers.bare", core=cores.system, ready_path="/") as bare,
         ):
             sides = {"aitbc": Side(checked, requests), "bare ASGI": Side(bare, requests)}

@@ -13,6 +13,7 @@ from bench.common.options import Options
 from bench.common.processes import running_module
 from bench.common.results import Outcome
 from bench.common.side_by_side import Side, compare
+from bench.servers.aitbc import READY, running_aitbc
 
 GOALS = (Goal("P5", "GET /v1/jobs/{id} with the gate, against the same route without", ">=", 0.90, "ratio"),)
 
@@ -31,14 +32,10 @@ def measure(options: Options) -> list[Outcome]:
         ]
         wrk.write_requests(listed, requests)
         shutil.copytree(with_gate, without_gate)
+        ungated_arguments = ["--data-dir", str(without_gate), "--requests", str(listed)]
         with (
-            running_module(
-                "bench.servers.aitbc", "--data-dir", str(with_gate), core=cores.system, ready_path="/health/live"
-            ) as gated,
-            running_module(
-                "bench.servers.ungated", "--data-dir", str(without_gate), "--requests", str(listed),
-                core=cores.system, ready_path="/health/live",
-            ) as ungated,
-        ):  # fmt: skip
+            running_aitbc(with_gate, core=cores.system) as gated,
+            running_module("bench.servers.ungated", *ungated_arguments, core=cores.system, ready_path=READY) as ungated,
+        ):
             sides = {"with the gate": Side(gated, requests), "without": Side(ungated, requests)}
             return [compare(GOALS[0], sides, options, folder=folder, core=cores.generator)]

@@ -111,8 +111,10 @@ def running(
 ) -> Iterator[Server]:
     """Run a system under test on ``core`` for as long as the block lasts. Raises ServerError.
 
-    ``ready_path`` is answered 200 once it may be measured; ``env`` is added to the environment.
+    ``ready_path`` is answered 200 once it may be measured. ``env`` is added to the environment, out of which our own
+    variables are taken: nobody's settings are measured.
     """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AITBC_")}
     with tempfile.TemporaryFile() as output:
         with pinned(core):
             process = subprocess.Popen(
@@ -120,7 +122,7 @@ def running(
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **(env or {})},
+                env={**inherited, **(env or {})},
                 start_new_session=True,
             )
         server = Server(process, port, output)

@@ -1,18 +1,23 @@
-"""The real server on a seeded folder. ``python -m bench.servers.aitbc --port N --data-dir D``."""
+"""The real server, as it is started for real: ``aitbc serve`` on a seeded folder."""
 
 from __future__ import annotations
 
+import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from aitbc_server.app import create_app
-from aitbc_server.gate.asgi import App
-from aitbc_server.settings import Settings
-from bench.servers.embedded import arguments, run
+from bench.common.processes import Server, free_port, running
 
-if __name__ == "__main__":
-    given = arguments(__doc__ or "", "--data-dir")
+READY = "/health/ready"
 
-    async def _make_app() -> App:
-        return create_app(Settings(data_dir=Path(given.data_dir)))
 
-    run(_make_app, given.port)
+def running_aitbc(data_dir: Path, *, core: int) -> AbstractContextManager[Server]:
+    """Run it on ``core`` for as long as the block lasts."""
+    port = free_port()
+    return running(
+        [sys.executable, "-m", "aitbc", "serve"],
+        core=core,
+        port=port,
+        ready_path=READY,
+        env={"AITBC_DATA_DIR": str(data_dir), "AITBC_PORT": str(port)},
+    )
