@@ -20,8 +20,8 @@ from aitbc.cli.app import cli
 from aitbc.schemas.scopes import PRESET_SCOPES, Scope
 from aitbc_server.errors import Code
 from aitbc_server.problem import STATUS, TITLES
-from aitbc_server.settings import SETTINGS
 from aitbc_server.setting_types import networks
+from aitbc_server.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -87,7 +87,9 @@ def test_every_variable_that_is_named_exists() -> None:
 
 def test_every_command_and_option_is_documented() -> None:
     """Each command has its section, and each of its options a line in it."""
-    sections = dict(re.findall(r"^#+ `([^`]+)`\n+```text\n(.*?)^```$", read("docs/reference/cli.md"), re.M | re.S))
+    sections = dict(
+        re.findall(r"^#+ `([^`]+)`\n+```text\n(.*?)^```$", read("docs/reference/cli.md"), re.MULTILINE | re.DOTALL)
+    )
     for path, command in commands(cli, "aitbc"):
         assert path in sections, f"`{path}` is not in cli.md"
         for parameter in command.params:

@@ -20,6 +20,9 @@ AREAS = {
 }
 
 
+OBJECTS = "*Required* fields must be in a body that is sent, and are always in an answer. Answers may gain fields."
+
+
 def reference() -> str:
     """Every operation by area, then every object."""
     document, routes = openapi.load()
@@ -33,7 +36,7 @@ def reference() -> str:
                 for method, described in item.items():
                     operation = operations[method.upper(), path]
                     sections.append(_operation(method.upper(), path, described, needs(operation), schemas))
-    sections.append("## Objects")
+    sections.append(f"## Objects\n\n{OBJECTS}")
     sections += [_object(name, schema, schemas) for name, schema in schemas.objects()]
     return "\n\n".join(sections)
 
@@ -59,7 +62,8 @@ def _parameters(parameters: list[dict[str, Any]], schemas: Schemas) -> Iterator[
         [
             f"`{one['name']}`",
             f"{one['in']}{', required' if one.get('required') and one['in'] != 'path' else ''}",
-            schemas.type_of(one["schema"]),
+            # A parameter that may be left out may not be null: there is no null in a query.
+            schemas.type_of(one["schema"]).removesuffix(" or null"),
             schemas.notes({"description": one.get("description"), **one["schema"]}),
         ]
         for one in parameters
@@ -87,8 +91,5 @@ def _answers(responses: dict[str, Any], schemas: Schemas) -> Iterator[str]:
 
 
 def _object(name: str, schema: dict[str, Any], schemas: Schemas) -> str:
-    parts = [f"### {name}"]
-    if schema.get("description"):
-        parts.append(from_docstring(schema["description"]))
-    parts.append(schemas.fields(schema))
-    return "\n\n".join(parts)
+    parts = [f"### {name}", schemas.text(name, schema), schemas.fields(schema)]
+    return "\n\n".join(part for part in parts if part)

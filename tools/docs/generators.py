@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aitbc.cli._reference import reference as cli_reference
 from tools.docs import api, permissions, sdk, settings
+
+from aitbc.cli._reference import reference as cli_reference
 
 GENERATORS: dict[str, Callable[[], str]] = {
     "reference/api.md": api.reference,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from aitbc.schemas.scopes import PRESET_SCOPES, Scope
-from aitbc_server.gate.operations import Operation
 from tools.docs import openapi
 from tools.docs.pages import table
+
+from aitbc.schemas.scopes import PRESET_SCOPES, Scope
+from aitbc_server.gate.operations import Operation
 
 
 def reference() -> str:

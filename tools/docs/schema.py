@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
+import msgspec
 from tools.docs.pages import from_docstring, table
+
+from aitbc import schemas
 
 Schema = dict[str, Any]
 
@@ -14,12 +20,13 @@ _BOUNDS = {
     "exclusiveMinimum": "more than {}",
     "maximum": "at most {}",
     "exclusiveMaximum": "less than {}",
-    "minLength": "{} characters or more",
-    "maxLength": "{} characters or fewer",
-    "minItems": "{} items or more",
-    "maxItems": "{} items or fewer",
+    "minLength": "at least {} characters",
+    "maxLength": "at most {} characters",
+    "minItems": "at least {} of them",
+    "maxItems": "at most {} of them",
     "pattern": "`{}`",
 }
+_SIZES = ("minLength", "minItems")
 
 
 class Schemas:
@@ -29,12 +36,14 @@ class Schemas:
         self._named = named
 
     def objects(self) -> list[tuple[str, Schema]]:
-        """The named objects by the name that the page gives them; enumerations and pages are told where they are used."""
+        """The named objects as the page names them; enumerations and pages are told where they are used."""
         shown = [(name, schema) for name, schema in self._named.items() if self._has_section(name)]
         return sorted((_title(name, schema), schema) for name, schema in shown)
 
     def type_of(self, schema: Schema) -> str:
         """The type in a few words, with links to objects."""
+        if schema.get("format") == "date-time":
+            return "time or null" if _NULL in schema.get("oneOf", []) else "time"
         if "$ref" in schema:
             return self._reference(schema["$ref"].rpartition("/")[2])
         for combination in ("oneOf", "anyOf"):
@@ -61,7 +70,11 @@ class Schemas:
             [f"`{name}`", self.type_of(field), "yes" if name in required else "", self.notes(field)]
             for name, field in schema.get("properties", {}).items()
         ]
-        return table(["field", "type", "always there", ""], rows) if rows else "No fields."
+        return table(["field", "type", "required", ""], rows) if rows else "No fields."
+
+    def text(self, name: str, schema: Schema) -> str:
+        """What the object is: its description, else the docstring of the wire type that it was made from."""
+        return from_docstring(str(schema.get("description") or _DOCSTRINGS.get(name, "")))
 
     def _has_section(self, name: str) -> bool:
         return "properties" in self._named[name] and not name.startswith("Page_")
@@ -86,7 +99,22 @@ class Schemas:
         if kind == "array":
             items = schema.get("items", {})
             return f"list of {self.type_of(items)}" if items else "list"
-        return "time" if schema.get("format") == "date-time" else str(kind)
+        return str(kind)
+
+
+def _docstrings() -> dict[str, str]:
+    """The docstring of each wire type, by its name."""
+    modules = [import_module(f"aitbc.schemas.{each.name}") for each in iter_modules(schemas.__path__)]
+    types = [each for module in modules for each in vars(module).values() if inspect.isclass(each)]
+    # A type without a docstring of its own has one that was made from its signature, or its base's.
+    return {
+        each.__name__: inspect.cleandoc(each.__dict__["__doc__"])
+        for each in types
+        if issubclass(each, msgspec.Struct) and each.__dict__.get("__doc__")
+    }
+
+
+_DOCSTRINGS = _docstrings()
 
 
 def _title(name: str, schema: Schema) -> str:
@@ -100,7 +128,8 @@ def _values(values: list[Any]) -> str:
 def _bounds(schema: Schema) -> list[tuple[str, Any]]:
     """The bounds of a schema, also where it stands beside null in a choice."""
     choices = [schema, *schema.get("oneOf", []), *schema.get("anyOf", [])]
-    return [(_BOUNDS[name], choice[name]) for choice in choices for name in _BOUNDS if name in choice]
+    found = [(name, choice[name]) for choice in choices for name in _BOUNDS if name in choice]
+    return [("not empty" if bound == 1 and name in _SIZES else _BOUNDS[name], bound) for name, bound in found]
 
 
 def _number(bound: Any) -> str:

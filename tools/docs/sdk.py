@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from msgspec import UNSET
+from tools.docs.pages import from_docstring
 
 from aitbc.resources.api_keys import ApiKeys
 from aitbc.resources.audit import AuditLog
 from aitbc.resources.jobs import Jobs
 from aitbc.resources.miners import Miners
 from aitbc.resources.usage import UsageCounts
-from tools.docs.pages import from_docstring
 
 MAX_LINE = 100
 
