@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aitbc_server.api_keys.digests import SecretDigests
+from aitbc_server.api_keys.retagging import PepperRotation
 from aitbc_server.api_keys.source import DatabaseCredentialSource
 from aitbc_server.clock import system_clock
 from aitbc_server.db.engine import Database
@@ -42,7 +43,7 @@ async def gate_over(data_dir: Path) -> AsyncIterator[Parts]:
     database = Database(settings.sqlalchemy_url)
     cache = CredentialCache()
     digests = SecretDigests(settings.load_secret_keys())
-    source = DatabaseCredentialSource(database, digests, system_clock)
+    source = DatabaseCredentialSource(database, digests, PepperRotation(database, digests), system_clock)
     counter = UsageCounter()
     store = MemoryStore(system_clock, counter)
     gate = Gate(

@@ -109,6 +109,7 @@ def _round(
         "requests": counted.requests,
         "seconds": round(counted.duration_us / 1e6, 3),
         "requests_per_s": round(counted.requests_per_s, 1),
+        "requests_a_cpu_second": round(counted.requests / used_s) if used_s else 0,
         "p50_ms": counted.p50_us / 1000,
         "p99_ms": counted.p99_us / 1000,
         "bytes_a_response": round(counted.bytes / counted.requests),

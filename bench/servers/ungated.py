@@ -73,7 +73,7 @@ def main() -> int:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--requests", type=Path, required=True)
     given = parser.parse_args()
-    wiring.GateMiddleware = partial(Ungated, requests=given.requests)  # type: ignore[assignment,attr-defined,misc]
+    wiring.GateMiddleware = partial(Ungated, requests=given.requests)  # type: ignore[assignment,attr-defined]
     role = Role(may_migrate=False, prepare=_nothing, beside=lambda _: nullcontext())
     return run(Settings(data_dir=given.data_dir, port=given.port), role)
 
