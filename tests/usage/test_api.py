@@ -76,7 +76,7 @@ async def check_points(client: httpx2.AsyncClient, world: World, key: Key, other
     assert (await ask(client, asker, **{"from": "2026-11-22T00:00:00Z"}))["totals"]["total"] == 1
     query = {"from": "2026-11-22T00:00:00Z", "to": "2026-11-23T06:47:30Z"}
     live = await world.add_key("acme")
-    minutes = await ask(client, live, from_="x", granularity="hour", **query)
+    minutes = await ask(client, live, granularity="hour", **query)
     # The question is in the range: it was asked at 06:47 on the second day.
     assert minutes["series"][0]["points"] == [
         ["2026-11-22T05:00:00.000Z", 3],

@@ -16,6 +16,7 @@ from tests.usage.world import START_US, Clock
 from aitbc_server.db.engine import Database
 from aitbc_server.gate.counter import MINUTE_US, UsageCounter
 from aitbc_server.usage import flusher as flusher_module
+from aitbc_server.usage import repository
 from aitbc_server.usage.flusher import UsageFlusher
 from aitbc_server.usage.journal import Journal
 
@@ -100,13 +101,13 @@ async def test_a_finished_minute_is_stored_once(
 ) -> None:
     """The present minute stays out of the database; a finished one goes there in one piece and leaves the journal."""
     calls = []
-    raise_counts = flusher_module.repository.raise_counts
+    raise_counts = repository.raise_counts
 
     async def spy(session: AsyncSession, rows: list[dict[str, object]]) -> None:
         calls.append(len(rows))
         await raise_counts(session, rows)
 
-    monkeypatch.setattr(flusher_module.repository, "raise_counts", spy)
+    monkeypatch.setattr(repository, "raise_counts", spy)
     run = Run(database, path, clock)
     async with run.killed():
         run.count(3)
@@ -175,7 +176,7 @@ async def test_a_database_that_is_away_loses_nothing(
         raise ConnectionRefusedError("the database is away")
 
     with monkeypatch.context() as patched:
-        patched.setattr(flusher_module.repository, "raise_counts", away)
+        patched.setattr(repository, "raise_counts", away)
         run = Run(database, path, clock)
         async with run.flusher.running():
             for _ in range(3):
@@ -202,7 +203,7 @@ async def test_a_database_that_hangs_does_not_hold_up_the_stop(
 
     run = Run(database, path, clock)
     with monkeypatch.context() as patched:
-        patched.setattr(flusher_module.repository, "raise_counts", hang)
+        patched.setattr(repository, "raise_counts", hang)
         async with asyncio.timeout(2), run.flusher.running():
             run.count(4)
     assert "usage counts stay in the journal until the next start" in caplog.text
@@ -230,13 +231,13 @@ async def test_many_counts_are_stored_in_short_transactions(
 ) -> None:
     """Other writers get their turn: no transaction holds more than 500 rows, and none is missing."""
     calls = []
-    raise_counts = flusher_module.repository.raise_counts
+    raise_counts = repository.raise_counts
 
     async def spy(session: AsyncSession, rows: list[dict[str, object]]) -> None:
         calls.append(len(rows))
         await raise_counts(session, rows)
 
-    monkeypatch.setattr(flusher_module.repository, "raise_counts", spy)
+    monkeypatch.setattr(repository, "raise_counts", spy)
     run = Run(database, path, clock)
     async with run.flusher.running():
         for number in range(1200):
@@ -262,6 +263,6 @@ async def test_the_larger_number_wins(database: Database) -> None:
             }
         ]
         async with database.write() as session:
-            await flusher_module.repository.raise_counts(session, rows)
+            await repository.raise_counts(session, rows)
             await session.commit()
     assert await stored(database) == {"jobs.create": 3}

@@ -12,6 +12,7 @@ from aitbc.schemas.scopes import Scope
 from aitbc.schemas.usage import Granularity, GroupBy, Usage
 from aitbc_server.actor import Actor
 from aitbc_server.clock import now
+from aitbc_server.errors import Code
 from aitbc_server.gate.operations import Operation
 from aitbc_server.query_times import TIME_SCHEMA, parse_time
 from aitbc_server.routing import for_operation
@@ -51,7 +52,7 @@ async def tenant_usage(
     return await usage.of_tenant(actor, wanted, group_by)
 
 
-@get("/v1/api-keys/{key_id:str}/usage", **for_operation(KEY_USAGE))
+@get("/v1/api-keys/{key_id:str}/usage", **for_operation(KEY_USAGE, errors=[Code.NOT_FOUND]))
 async def key_usage(
     key_id: str,
     actor: NamedDependency[Actor],
