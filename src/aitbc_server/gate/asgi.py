@@ -147,7 +147,9 @@ class GateMiddleware:
             _refuse_foreign_host(raw_headers, self._allowed_hosts)
         operation, key_id = self._operations.find(scope["method"], scope["path"])
         client = scope.get("client")
-        client_ip = self._client_address(client[0] if client else None, raw_headers)
+        client_ip = client[0] if client else None
+        if self._client_address.trusts_somebody:
+            client_ip = self._client_address(client_ip, raw_headers)
         context = Context(request_id, operation, client_ip)
         if not operation.public:
             credential = presented(raw_headers)

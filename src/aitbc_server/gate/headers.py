@@ -36,11 +36,11 @@ def numbers(taken: Taken) -> tuple[int, ...]:
 def limit_headers(limit_set: LimitSet, taken: Taken, state: tuple[int, ...]) -> Headers:
     """``RateLimit-Policy``, ``RateLimit`` and ``X-RateLimit-*``, as ASGI headers; ``state`` is the ``numbers``."""
     index = 0 if len(state) == 2 else tightest(taken)
-    remaining, reset = state[2 * index : 2 * index + 2]
+    remaining, reset = state[2 * index], state[2 * index + 1]
     return [
-        (b"ratelimit-policy", limit_set.policy),
+        limit_set.policy,
         (b"ratelimit", limit_set.state % state),
-        (b"x-ratelimit-limit", b"%d" % limit_set.limits[index].limit),
+        limit_set.numbers[index],
         (b"x-ratelimit-remaining", b"%d" % remaining),
         _RESETS[reset],
     ]

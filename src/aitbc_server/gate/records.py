@@ -11,6 +11,9 @@ from ipaddress import IPv4Network, IPv6Network
 
 import msgspec
 
+#: A header as ASGI wants it: name in lower case, value.
+Header = tuple[bytes, bytes]
+
 Network = IPv4Network | IPv6Network
 
 #: (tenant id, environment, kid): for whom a decision is counted.
@@ -36,13 +39,15 @@ class Limit(msgspec.Struct, frozen=True, gc=False):
 class LimitSet(msgspec.Struct, frozen=True, gc=False):
     """All limits of a request, taken together or not at all; ``smallest`` is what a single request may cost.
 
-    ``policy`` is the ``RateLimit-Policy`` header. ``state`` (the ``RateLimit`` header) and ``status`` (the JSON of
-    ``limits`` in the answer of self) are formats that take remaining and reset of each limit, in order.
+    ``policy`` is the ``RateLimit-Policy`` header, ``numbers`` the ``X-RateLimit-Limit`` header of each limit. ``state``
+    (the ``RateLimit`` header) and ``status`` (the JSON of ``limits`` in the answer of self) are formats that take
+    remaining and reset of each limit, in order.
     """
 
     limits: tuple[Limit, ...]
     smallest: int
-    policy: bytes
+    policy: Header
+    numbers: tuple[Header, ...]
     state: bytes
     status: bytes
 
@@ -124,5 +129,11 @@ def _limit_set(limits: tuple[Limit, ...]) -> LimitSet:
         f'{{"name":"{name}","limit":{limit.limit},"window_s":60,"remaining":%d,"reset_s":%d}}'
         for name, limit in zip(names, limits, strict=True)
     )
-    smallest = min(limit.limit for limit in limits)
-    return LimitSet(limits, smallest, policy.encode(), state.encode(), f"[{status}]".encode())
+    return LimitSet(
+        limits,
+        min(limit.limit for limit in limits),
+        (b"ratelimit-policy", policy.encode()),
+        tuple((b"x-ratelimit-limit", b"%d" % limit.limit) for limit in limits),
+        state.encode(),
+        f"[{status}]".encode(),
+    )

@@ -70,10 +70,12 @@ class ClientAddress:
 
     def __init__(self, trusted: Sequence[Network] = ()) -> None:
         self._trusted = tuple(trusted)
+        #: Without trusted proxies the peer is the client, and nobody needs to ask.
+        self.trusts_somebody = bool(trusted)
 
     def __call__(self, peer: str | None, headers: RawHeaders) -> str | None:
         """The client's address; the peer's own where no trusted proxy speaks for another."""
-        if not self._trusted or not self._is_trusted(peer):
+        if not self._is_trusted(peer):
             return peer
         forwarded = [value for name, value in headers if name == b"x-forwarded-for"]
         hops = b",".join(forwarded).decode("latin-1").split(",") if forwarded else []

@@ -138,7 +138,7 @@ class MemoryStore:
         now_us = tenant.advance(clock_us)
         log = tenant.plan_log
         verdict = limiter.check(log, now_us, limit, cost)
-        if verdict.allowed and cost:
+        if verdict.allowed:
             limiter.record(log, now_us, cost)
         return Taken(verdict.allowed, (verdict,), verdict.retry_after_us)
 
@@ -151,7 +151,7 @@ class MemoryStore:
             windows.append((tenant.log(limit.window), now_us, limit.limit))
         verdicts = tuple(limiter.check(log, now_us, limit, cost) for log, now_us, limit in windows)
         if all(verdict.allowed for verdict in verdicts):
-            for log, now_us, _ in windows if cost else ():
+            for log, now_us, _ in windows:
                 limiter.record(log, now_us, cost)
             return Taken(True, verdicts, 0)
         # Nothing was taken from any of them, so each is shown as it stands.
