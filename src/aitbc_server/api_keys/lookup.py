@@ -20,6 +20,7 @@ from sqlalchemy import (
     String,
     Text,
     bindparam,
+    cast,
     literal,
     or_,
     select,
@@ -98,8 +99,10 @@ def _tenant(row: Row[Any], label: str) -> TenantRecord:
 
 def _undecoded(name: str) -> ColumnElement[Any]:
     column = getattr(ApiKeyRow, name)
-    raw = type_coerce(column, BigInteger) if name in _TIMES else column
-    return (type_coerce(column, Text) if name in _JSON else raw).label(name)
+    if name in _JSON:
+        # As text on every database: one of the drivers parses JSON columns by itself.
+        return cast(column, Text).label(name)
+    return (type_coerce(column, BigInteger) if name in _TIMES else column).label(name)
 
 
 def _tenant_columns(tenant: Any, plan: Any, label: str) -> list[ColumnElement[Any]]:
