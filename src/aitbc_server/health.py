@@ -34,7 +34,7 @@ class Readiness:
     def __init__(self, database: Database, stopping: Stopping) -> None:
         self._database = database
         self._stopping = stopping
-        self._needed = migrate.head_revision()
+        self._needed = migrate.HEAD
 
     async def check(self) -> None:
         """Return where the server is ready. Raises ``unavailable`` that says what is missing."""

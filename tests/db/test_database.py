@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from alembic.script import ScriptDirectory
 from sqlalchemy import select
 
 from aitbc_server.db import migrate
@@ -21,4 +24,10 @@ async def test_migrations_run_up_down_and_up_again(database: Database) -> None:
     await migrate.downgrade(database, "base")
     assert await migrate.current_revision(database) is None
     await migrate.upgrade(database)
-    assert await migrate.current_revision(database) == migrate.head_revision()
+    assert await migrate.current_revision(database) == migrate.HEAD
+
+
+def test_the_code_needs_the_newest_migration() -> None:
+    """The version that the code asks for without reading the migrations is the one that they lead to."""
+    scripts = ScriptDirectory(str(Path(migrate.__file__).parent / "migrations"))
+    assert scripts.get_current_head() == migrate.HEAD

@@ -88,6 +88,11 @@ def say_error(settings: Settings, message: str, hint: str | None = None) -> None
         say_hint(settings, hint)
 
 
+def say_warning(settings: Settings, message: str) -> None:
+    """``warning: ...`` on standard error."""
+    _say(settings, "warning", "yellow", message)
+
+
 def say_hint(settings: Settings, hint: str) -> None:
     """``hint: ...`` on standard error."""
     _say(settings, "hint", "cyan", hint)

@@ -46,7 +46,8 @@ def print_json(value: Any) -> None:
     """The object or list as the API writes it, indented."""
     import msgspec
 
-    plain = msgspec.to_builtins(value, builtin_types=(datetime,))
+    # The hook sees the server's own kind of datetime, which operators' commands print.
+    plain = msgspec.to_builtins(value, builtin_types=(datetime,), enc_hook=_json_default)
     encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
     text = json.dumps(plain, indent=2, default=_json_default, ensure_ascii=encoding != "utf8")
     click.echo(_UNESCAPED_BY_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text))

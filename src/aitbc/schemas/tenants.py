@@ -16,3 +16,11 @@ class Tenant(Response):
     plan: str
     status: Annotated[str, known(("active", "suspended"))]
     created_at: datetime
+
+
+class Plan(Response):
+    """How many requests a tenant may make in any 60 s."""
+
+    id: str
+    name: str
+    limit_per_minute: int

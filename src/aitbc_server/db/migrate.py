@@ -1,17 +1,23 @@
-"""Bring a database's schema to the version of this code, or back."""
+"""Bring a database's schema to the version of this code, or back.
+
+Alembic is imported only where something has to be migrated: it would take a third of a server's start.
+"""
 
 from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, text
 
 from aitbc_server.db.engine import Database
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+#: The version of the schema that this code needs: the newest in ``migrations/versions``.
+HEAD = "0001"
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 
@@ -30,41 +36,56 @@ async def schema_state(database: Database) -> SchemaState:
     revision = await current_revision(database)
     if revision is None:
         return SchemaState.EMPTY
-    if revision == head_revision():
+    if revision == HEAD:
         return SchemaState.CURRENT
-    known = {script.revision for script in ScriptDirectory(str(_SCRIPTS)).walk_revisions()}
-    return SchemaState.OLD if revision in known else SchemaState.UNKNOWN
+    return SchemaState.OLD if revision in _known_revisions() else SchemaState.UNKNOWN
 
 
 async def upgrade(database: Database, revision: str = "head") -> None:
     """Run what is missing, in one transaction a migration. Safe to call again."""
+    from alembic import command
+
     async with database.writer.begin() as connection:
         await connection.run_sync(lambda sync: command.upgrade(_config(sync), revision))
 
 
 async def downgrade(database: Database, revision: str) -> None:
     """Undo migrations down to ``revision`` ("base": everything)."""
+    from alembic import command
+
     async with database.writer.begin() as connection:
         await connection.run_sync(lambda sync: command.downgrade(_config(sync), revision))
 
 
 async def current_revision(database: Database) -> str | None:
     """The version of the database's schema; None for an empty database."""
-    async with database.writer.connect() as connection:
-        return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
-
-
-def head_revision() -> str | None:
-    """The version that this code needs."""
-    return ScriptDirectory(str(_SCRIPTS)).get_current_head()
+    async with database.read() as session:
+        return await (await session.connection()).run_sync(_current_revision)
 
 
 def make_revision(connection: Connection, message: str) -> None:
     """Write a new migration from the difference between the models and the database (for developers)."""
+    from alembic import command
+
     command.revision(_config(connection), message, autogenerate=True)
 
 
+def _current_revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision
+
+
+def _known_revisions() -> set[str]:
+    from alembic.script import ScriptDirectory
+
+    return {script.revision for script in ScriptDirectory(str(_SCRIPTS)).walk_revisions()}
+
+
 def _config(connection: Connection) -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS))
     config.attributes["connection"] = connection

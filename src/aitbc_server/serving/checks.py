@@ -47,14 +47,14 @@ async def ensure_schema(database: Database, *, may_migrate: bool) -> None:
         if state is SchemaState.UNKNOWN:
             raise StartError(
                 f"the database's schema ({await migrate.current_revision(database)}) is newer than this release"
-                f" ({migrate.head_revision()})",
+                f" ({migrate.HEAD})",
                 hint="start a newer release of aitbc on it",
             )
         if not may_migrate:
             what = "has no schema yet" if state is SchemaState.EMPTY else "has the schema of an older release"
             raise StartError(f"the database {what}", hint=_MIGRATE)
         await migrate.upgrade(database)
-        logger.info("the database's schema was brought to version %s", migrate.head_revision())
+        logger.info("the database's schema was brought to version %s", migrate.HEAD)
 
 
 async def load_secret_keys(settings: Settings, database: Database) -> SecretKeys:

@@ -39,15 +39,20 @@ class FolderLock:
         file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         if not _locked(file):
             os.close(file)
-            pid = holder_pid(self._path.parent)
+            pid, _ = holder(self._path.parent)
             who = f" (process {pid})" if pid else ""
             raise StartError(
                 f"another server{who} is running on the data folder {self._path.parent}",
                 hint="stop it, or give this one a folder of its own",
             )
-        os.ftruncate(file, 0)
-        os.write(file, f"{os.getpid()}\n".encode())
         self._file = file
+        self.note()
+
+    def note(self, url: str = "") -> None:
+        """Write down which process has the folder, and where it answers, for whoever asks."""
+        assert self._file is not None
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()} {url}\n".encode(), 0)
 
     def release(self) -> None:
         """Let go of the lock. The file stays: removing it would let two servers hold a lock of the same name."""
@@ -89,10 +94,10 @@ def is_served(folder: Path) -> bool:
     return False
 
 
-def holder_pid(folder: Path) -> int | None:
-    """The process that took the folder's lock last."""
+def holder(folder: Path) -> tuple[str, str]:
+    """The process that took the folder's lock last, and the URL under which it answers; empty: not known."""
     try:
-        text = lock_path(folder).read_text(encoding="ascii").strip()
+        pid, _, url = lock_path(folder).read_text(encoding="utf-8").strip().partition(" ")
     except (OSError, UnicodeDecodeError):
-        return None
-    return int(text) if text.isdigit() else None
+        return "", ""
+    return pid, url

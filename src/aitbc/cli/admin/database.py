@@ -1,0 +1,36 @@
+"""``aitbc admin migrate``."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from aitbc.cli.lazy import Command
+from aitbc.cli.output import note, print_json
+from aitbc.cli.server_start import clear_faults, server_settings
+from aitbc.cli.settings import Settings, pass_settings
+
+
+@click.command(cls=Command)
+@pass_settings
+def migrate(settings: Settings) -> None:
+    """Bring the database's schema to this release's version.
+
+    Run it before the first start on PostgreSQL, and after an update; on SQLite the server does it by itself.
+    To run it again changes nothing.
+    """
+    from aitbc_server import logging
+    from aitbc_server.db.migrate import HEAD
+    from aitbc_server.serving.installation import migrated
+
+    configured = server_settings(settings)
+    logging.configure("warning", terminal=True, color=settings.color)
+    with clear_faults():
+        before = asyncio.run(migrated(configured))
+    if settings.json:
+        print_json({"before": before, "now": HEAD})
+    elif before == HEAD:
+        note(f"The schema is at version {HEAD} already.")
+    else:
+        note(f"The schema is at version {HEAD} now{f', it was at {before}' if before else ''}.")

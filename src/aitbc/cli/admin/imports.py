@@ -1,0 +1,62 @@
+"""``aitbc admin import-keys``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from aitbc.cli.admin.operate import operate, operator
+from aitbc.cli.errors import CommandError
+from aitbc.cli.key_views import LIST_COLUMNS, list_row
+from aitbc.cli.lazy import Command
+from aitbc.cli.output import note, print_json, print_table
+from aitbc.cli.settings import Settings, pass_settings
+
+if TYPE_CHECKING:
+    from aitbc.schemas.api_keys import ApiKey
+    from aitbc_server.api_keys.import_file import ImportedLine
+    from aitbc_server.serving.installation import Installation
+
+
+@click.command("import-keys", cls=Command)
+@click.argument("file", type=click.File("rb"))
+@pass_settings
+def import_keys(settings: Settings, /, file: IO[bytes]) -> None:
+    """Let keys of another system go on working here.
+
+    FILE (- for standard input) has a JSON object on each line:
+    {"key": "...", "tenant": "acme", "environment": "live", "preset": "client", "name": "billing"}; the name may be
+    left out. Keys have 16 to 512 printable characters. The file is checked as a whole before the first key is
+    imported; to import it again changes nothing.
+    """
+    from aitbc_server.api_keys.import_file import parse_lines
+
+    lines, problems = parse_lines(file.read())
+    if problems:
+        raise CommandError("\n  ".join(["nothing was imported:", *problems]))
+    operate(settings, lambda it: _import(it, lines), lambda keys: _show(settings, keys))
+
+
+async def _import(installation: Installation, lines: Iterable[ImportedLine]) -> list[ApiKey]:
+    from aitbc_server.errors import DomainError
+
+    keys: list[ApiKey] = []
+    for line in lines:
+        actor = operator("import-keys", line.tenant)
+        try:
+            keys.append(await installation.imports.import_key(actor, line.key, line.wanted))
+        except DomainError as error:
+            done = f"; the {len(keys)} keys before it are imported" if keys else ""
+            raise CommandError(f"line {line.number}: {error.detail.rstrip('.')}{done}") from error
+    return keys
+
+
+def _show(settings: Settings, keys: list[ApiKey]) -> None:
+    if settings.json:
+        print_json(keys)
+        return
+    note(f"Imported {len(keys)} keys. Delete the file: it holds what the server keeps no character of.")
+    if keys:
+        print_table(settings, LIST_COLUMNS, [list_row(key, settings.clock()) for key in keys], wrap={"NAME"})

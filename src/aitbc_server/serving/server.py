@@ -1,0 +1,140 @@
+"""A server's life in one process: checks, start, requests, a stop that loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import NamedTuple
+
+from aitbc_server.app import create_app
+from aitbc_server.db.engine import Database
+from aitbc_server.secret_keys import SecretKeys
+from aitbc_server.serving import checks, folder, presence
+from aitbc_server.serving.lifespan import Lifespan
+from aitbc_server.serving.listener import Listener, address_of, bind
+from aitbc_server.serving.probe import until_ready
+from aitbc_server.serving.stop_signals import stop_signals
+from aitbc_server.settings import Settings
+from aitbc_server.stopping import Stopping
+
+logger = logging.getLogger(__name__)
+
+# The stop takes at most 5 s in all, whatever hangs: requests in flight get the first part of it, and what must be
+# stored the rest.
+DRAIN_S = 3.0
+STOP_S = 4.7
+
+
+class Role(NamedTuple):
+    """What tells one kind of server from another.
+
+    ``prepare`` runs once the database can be used, before anything is served. ``beside`` is entered with the server's
+    address when it answers, and left when the stop begins, before connections are let go.
+    """
+
+    may_migrate: bool
+    prepare: Callable[[Database, SecretKeys], Awaitable[None]]
+    beside: Callable[[str], AbstractAsyncContextManager[None]]
+
+
+def run(settings: Settings, role: Role) -> int:
+    """Serve until SIGTERM or SIGINT. The exit code: 0, or 1 where the server broke. Raises StartError.
+
+    Everything is in this process: its death, even by SIGKILL, frees the port and the folder.
+    """
+    # What the server writes is nobody else's business, also in a folder that others may enter.
+    os.umask(0o077)
+    folder.prepare(settings.data_dir)
+    lock = folder.FolderLock(settings.data_dir)
+    lock.acquire()
+    try:
+        with bind(settings.host, settings.port) as listening, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            end = runner.run(_serve(settings, role, listening, lock))
+            if not end.drained:
+                # Threads that still hold a request would keep the process from ending.
+                logging.shutdown()
+                os._exit(end.exit_code)
+        return end.exit_code
+    finally:
+        lock.release()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ModuleNotFoundError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+class _End(NamedTuple):
+    exit_code: int
+    drained: bool
+
+
+async def _serve(settings: Settings, role: Role, listening: socket.socket, lock: folder.FolderLock) -> _End:
+    database = Database(settings.sqlalchemy_url)
+    try:
+        await checks.ensure_schema(database, may_migrate=role.may_migrate or database.is_sqlite)
+        secret_keys = await checks.load_secret_keys(settings, database)
+        async with presence.holding(database):
+            await role.prepare(database, secret_keys)
+            return await _serve_requests(settings, role, listening, lock)
+    finally:
+        await database.close()
+
+
+async def _serve_requests(settings: Settings, role: Role, listening: socket.socket, lock: folder.FolderLock) -> _End:
+    stopping = Stopping()
+    app = create_app(settings, stopping=stopping)
+    lifespan = Lifespan(app)
+    await lifespan.start()
+    host, port = address_of(listening)
+    listener = Listener(app, listening)
+    serving = asyncio.create_task(listener.serve(), name="serving")
+    with stop_signals() as stop:
+        asked = asyncio.create_task(stop.wait(), name="stop signal")
+        ready = asyncio.create_task(until_ready(host, port), name="waiting for the server")
+        await asyncio.wait({serving, asked, ready}, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        broke = serving.done()
+        if not broke and not stop.is_set():
+            lock.note(url_of(host, port))
+            async with role.beside(url_of(host, port)):
+                await asyncio.wait({serving, asked}, return_when=asyncio.FIRST_COMPLETED)
+                broke = serving.done()
+                # Told before anything is waited for: long polls answer now.
+                stopping.begin()
+        stopping.begin()
+        asked.cancel()
+        drained = await _stop(listener, serving, lifespan)
+    if broke:
+        logger.error("the server broke: %s", serving.exception() or "its listener ended")
+    return _End(1 if broke else 0, drained)
+
+
+async def _stop(listener: Listener, serving: asyncio.Task[None], lifespan: Lifespan) -> bool:
+    """Finish what is in flight, then store and close everything. False where something would not end."""
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    listener.stop()  # type: ignore[no-untyped-call]
+    await asyncio.wait({serving}, timeout=DRAIN_S)
+    drained = serving.done()
+    if not drained:
+        logger.warning("some requests did not end within %g s and are cut off", DRAIN_S)
+    try:
+        async with asyncio.timeout_at(began_s + STOP_S):
+            await lifespan.stop()
+    except TimeoutError:
+        logger.error("not everything could be stored in time")
+        return False
+    return drained
+
+
+def url_of(host: str, port: int) -> str:
+    """The address as a URL."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
