@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 from litestar import Litestar, Request
 from litestar.di import Provide
@@ -23,15 +23,18 @@ from aitbc_server.db.draining import DRAIN_INTERVAL_S, OutboxDrainer
 from aitbc_server.db.engine import Database
 from aitbc_server.db.fences import LocalFences
 from aitbc_server.db.unit_of_work import UnitsOfWork
-from aitbc_server.gate.asgi import CONTEXT, GateMiddleware
+from aitbc_server.gate.asgi import CONTEXT, App, GateMiddleware
 from aitbc_server.gate.cache import CredentialCache
+from aitbc_server.gate.cors import Cors
 from aitbc_server.gate.counter import UsageCounter
 from aitbc_server.gate.gate import Gate
 from aitbc_server.gate.guesses import GuessLimiter
 from aitbc_server.gate.operations import Operations
+from aitbc_server.gate.own_operations import SELF, VERIFY
 from aitbc_server.gate.request import ClientAddress
 from aitbc_server.gate.self_handler import SelfHandler
 from aitbc_server.gate.store_memory import MemoryStore
+from aitbc_server.gate.verify import VerifyHandler
 from aitbc_server.health import Readiness
 from aitbc_server.idempotency.service import IdempotencyKeys
 from aitbc_server.jobs import api as jobs_api
@@ -55,7 +58,7 @@ from aitbc_server.usage.last_use import LastUses
 from aitbc_server.usage.service import UsageService
 
 
-def create_app(settings: Settings, clock: Clock = system_clock, stopping: Stopping | None = None) -> GateMiddleware:
+def create_app(settings: Settings, clock: Clock = system_clock, stopping: Stopping | None = None) -> App:
     """The whole server as one ASGI app. ``stopping`` tells it of a stop before requests in flight are waited for."""
     stopping = stopping or Stopping()
     secret_keys = settings.load_secret_keys()
@@ -124,14 +127,15 @@ def create_app(settings: Settings, clock: Clock = system_clock, stopping: Stoppi
         openapi_config=openapi.CONFIG,
         logging_config=None,
     )
-    return GateMiddleware(
-        app,
+    served = GateMiddleware(
+        cast("App", app),
         gate=gate,
         operations=Operations(routes_of(app)),
-        handlers={"api_keys.self": SelfHandler(last_uses)},
+        handlers={SELF.id: SelfHandler(last_uses), VERIFY.id: VerifyHandler(gate)},
         client_address=ClientAddress(settings.trusted_proxies),
         allowed_hosts=settings.allowed_hosts,
     )
+    return Cors(served, settings.cors_origins) if settings.cors_origins else served
 
 
 @asynccontextmanager

@@ -88,6 +88,11 @@ def public_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def origins(text: str) -> tuple[str, ...]:
+    """Origins as browsers send them, separated by commas or spaces."""
+    return tuple(public_url(word).lower() for word in text.replace(",", " ").split())
+
+
 def networks(text: str) -> tuple[Network, ...]:
     """Addresses and networks, separated by commas or spaces."""
     return tuple(ip_network(word) for word in text.replace(",", " ").split())

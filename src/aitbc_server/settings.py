@@ -119,6 +119,15 @@ SETTINGS: tuple[Setting, ...] = (
         "10.0.0.0/8, 127.0.0.1",
     ),
     Setting(
+        "AITBC_CORS_ORIGINS",
+        "cors_origins",
+        types.origins,
+        "origins such as https://app.example.com, separated by commas",
+        "The sites whose pages may call the API from a browser. Pages of all others may not.",
+        "(none)",
+        "https://app.example.com, https://admin.example.com",
+    ),
+    Setting(
         "AITBC_MAX_FAILURES_PER_MINUTE",
         "max_failures_per_minute",
         types.count,
@@ -181,6 +190,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8000
     public_url: str = ""
     trusted_proxies: tuple[Network, ...] = ()
+    cors_origins: tuple[str, ...] = ()
     allowed_hosts: frozenset[bytes] | None = None
     max_failures_per_minute: int = 30
     lease_s: float = 60.0

@@ -17,7 +17,7 @@ from aitbc_server.api_keys.model import ApiKeyGrantRow, ApiKeyRow
 from aitbc_server.app import create_app
 from aitbc_server.clock import US_PER_S, Timestamp, from_ms
 from aitbc_server.db.engine import Database
-from aitbc_server.gate.asgi import GateMiddleware
+from aitbc_server.gate.asgi import App
 from aitbc_server.secret_keys import SecretKeys
 from aitbc_server.settings import Settings
 from aitbc_server.tenants.model import TenantRow
@@ -142,7 +142,7 @@ class World:
 
 
 @asynccontextmanager
-async def _lifespan(app: GateMiddleware, *, killed: bool) -> AsyncIterator[None]:
+async def _lifespan(app: App, *, killed: bool) -> AsyncIterator[None]:
     to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     from_app: asyncio.Queue[Any] = asyncio.Queue()
     running = asyncio.create_task(app({"type": "lifespan", "state": {}}, to_app.get, from_app.put))
