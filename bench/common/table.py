@@ -38,9 +38,8 @@ def markdown_table(results: Iterable[Result]) -> str:
     measured = list(results)
     lines = ["| id | what | figure | goal | |", "| --- | --- | --- | --- | --- |"]
     lines += ["| " + " | ".join(row(each)) + " |" for each in measured]
-    lines += ["", *_origin(measured)]
-    lines += [f"{each.id}: {remark}" for each in measured for remark in each.remarks]
-    return "\n".join(lines).rstrip()
+    notes = _origin(measured) + [f"{each.id}: {remark}" for each in measured for remark in each.remarks]
+    return "\n\n".join(["\n".join(lines), *notes])
 
 
 def _origin(results: Sequence[Result]) -> list[str]:
