@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from litestar import get
+from litestar.di import NamedDependency
 from sqlalchemy.exc import SQLAlchemyError
 
 from aitbc._version import __version__
@@ -55,7 +56,7 @@ async def live() -> Health:
 
 
 @get("/health/ready", **for_operation(Operation("health.ready", public=True)))
-async def ready(readiness: Readiness) -> Health:
+async def ready(readiness: NamedDependency[Readiness]) -> Health:
     """The server can do its work: the database answers and has the right schema. Else 503."""
     await readiness.check()
     return Health()
