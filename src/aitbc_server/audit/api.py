@@ -6,7 +6,7 @@ from typing import Annotated
 
 from litestar import get
 from litestar.di import NamedDependency
-from litestar.params import QueryParameter
+from litestar.params import FromQuery, QueryParameter
 
 from aitbc.schemas.audit import AuditEvent
 from aitbc.schemas.common import Page
@@ -45,7 +45,7 @@ async def list_audit_events(
         str | None, QueryParameter(schema_extra=TIME_SCHEMA, description="The end, not in the range.")
     ] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
-    cursor: str | None = None,
+    cursor: FromQuery[str | None] = None,
 ) -> Page[AuditEvent]:
     """Who changed what, newest first: in the caller's environment, and in the tenant as a whole."""
     filters = Filters(action, actor_id, key_id, parse_time("from", from_), parse_time("to", to))

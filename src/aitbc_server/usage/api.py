@@ -6,7 +6,7 @@ from typing import Annotated
 
 from litestar import get
 from litestar.di import NamedDependency
-from litestar.params import QueryParameter
+from litestar.params import FromPath, QueryParameter
 
 from aitbc.schemas.scopes import Scope
 from aitbc.schemas.usage import Granularity, GroupBy, Usage
@@ -54,7 +54,7 @@ async def tenant_usage(
 
 @get("/v1/api-keys/{key_id:str}/usage", **for_operation(KEY_USAGE, errors=[Code.NOT_FOUND]))
 async def key_usage(
-    key_id: str,
+    key_id: FromPath[str],
     actor: NamedDependency[Actor],
     usage: NamedDependency[UsageService],
     from_: From = None,

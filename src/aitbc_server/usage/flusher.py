@@ -19,10 +19,10 @@ from aitbc_server.usage.journal import Journal
 logger = logging.getLogger(__name__)
 
 # At most 250 ms of counts may be lost with the process; the rest is for a busy event loop.
-JOURNAL_INTERVAL_S = 0.2
+JOURNAL_INTERVAL_S = 0.15
 STORE_INTERVAL_S = 1.0
-# The server has 5 s to stop; a database that hangs must not use them up. What it misses is in the journal.
-STORE_AT_THE_END_S = 3.0
+# A stop takes at most 5 s, and requests in flight get most of them. What a slow database misses is in the journal.
+STORE_AT_THE_END_S = 1.2
 # Other writers get their turn between transactions of this size.
 ROWS_A_TRANSACTION = 500
 

@@ -31,7 +31,7 @@ from aitbc_server.periodic import repeating
 logger = logging.getLogger(__name__)
 
 FLUSH_INTERVAL_S = 1.0
-FLUSH_AT_THE_END_S = 1.0
+FLUSH_AT_THE_END_S = 0.4
 SAVE_INTERVAL_US = 60 * US_PER_S
 KEYS_A_TRANSACTION = 500
 # An IPv6 address with a long zone must not spoil the write for all the others.
