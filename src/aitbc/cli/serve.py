@@ -36,7 +36,7 @@ def serve(settings: Settings) -> None:
     configured = server_settings(settings)
     logging.configure(configured.log_level, color=settings.color)
 
-    async def prepare(database: Database, _secret_keys: SecretKeys) -> None:
+    async def prepare(database: Database, _secret_keys: SecretKeys, _url: str) -> None:
         await checks.refuse_dev_keys(database)
 
     @asynccontextmanager
@@ -44,5 +44,5 @@ def serve(settings: Settings) -> None:
         announced(configured, url)
         yield
 
-    with clear_faults():
+    with clear_faults(settings):
         raise click.exceptions.Exit(run(configured, Role(may_migrate=False, prepare=prepare, beside=beside)))

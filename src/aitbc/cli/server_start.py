@@ -21,27 +21,28 @@ _EXIT_CODES = {"validation_error": EXIT_USAGE, "not_found": EXIT_NOT_FOUND}
 
 def server_settings(settings: Settings) -> ServerSettings:
     """The server's settings from ``AITBC_*`` variables. Every wrong one is named, then the command ends with 2."""
-    from aitbc_server.settings import SettingError, unknown
     from aitbc_server.settings import Settings as ServerSettings
+    from aitbc_server.settings import unknown
 
     for line in unknown(os.environ):
         say_warning(settings, line)
-    try:
+    with clear_faults(settings):
         return ServerSettings.from_env(os.environ)
+
+
+@contextmanager
+def clear_faults(settings: Settings) -> Iterator[None]:
+    """Faults of the start and refusals of the services, as errors of the command line."""
+    from aitbc_server.errors import DomainError
+    from aitbc_server.serving.errors import StartError
+    from aitbc_server.settings import SettingError
+
+    try:
+        yield
     except SettingError as error:
         for problem in error.problems:
             say_error(settings, problem)
         raise click.exceptions.Exit(EXIT_USAGE) from error
-
-
-@contextmanager
-def clear_faults() -> Iterator[None]:
-    """Faults of the start and refusals of the services, as errors of the command line."""
-    from aitbc_server.errors import DomainError
-    from aitbc_server.serving.errors import StartError
-
-    try:
-        yield
     except StartError as error:
         raise CommandError(str(error), hint=error.hint) from error
     except DomainError as error:

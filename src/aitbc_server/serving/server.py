@@ -32,12 +32,12 @@ STOP_S = 4.7
 class Role(NamedTuple):
     """What tells one kind of server from another.
 
-    ``prepare`` runs once the database can be used, before anything is served. ``beside`` is entered with the server's
-    address when it answers, and left when the stop begins, before connections are let go.
+    ``prepare`` runs once the database can be used, before anything is served; it gets the server's address too.
+    ``beside`` is entered when the server answers there, and left when the stop begins, before connections are let go.
     """
 
     may_migrate: bool
-    prepare: Callable[[Database, SecretKeys], Awaitable[None]]
+    prepare: Callable[[Database, SecretKeys, str], Awaitable[None]]
     beside: Callable[[str], AbstractAsyncContextManager[None]]
 
 
@@ -82,7 +82,7 @@ async def _serve(settings: Settings, role: Role, listening: socket.socket, lock:
         await checks.ensure_schema(database, may_migrate=role.may_migrate or database.is_sqlite)
         secret_keys = await checks.load_secret_keys(settings, database)
         async with presence.holding(database):
-            await role.prepare(database, secret_keys)
+            await role.prepare(database, secret_keys, url_of(*address_of(listening)))
             return await _serve_requests(settings, role, listening, lock)
     finally:
         await database.close()
@@ -94,6 +94,7 @@ async def _serve_requests(settings: Settings, role: Role, listening: socket.sock
     lifespan = Lifespan(app)
     await lifespan.start()
     host, port = address_of(listening)
+    url = url_of(host, port)
     listener = Listener(app, listening)
     serving = asyncio.create_task(listener.serve(), name="serving")
     with stop_signals() as stop:
@@ -103,8 +104,8 @@ async def _serve_requests(settings: Settings, role: Role, listening: socket.sock
         ready.cancel()
         broke = serving.done()
         if not broke and not stop.is_set():
-            lock.note(url_of(host, port))
-            async with role.beside(url_of(host, port)):
+            lock.note(url)
+            async with role.beside(url):
                 await asyncio.wait({serving, asked}, return_when=asyncio.FIRST_COMPLETED)
                 broke = serving.done()
                 # Told before anything is waited for: long polls answer now.

@@ -26,7 +26,7 @@ def migrate(settings: Settings) -> None:
 
     configured = server_settings(settings)
     logging.configure("warning", terminal=True, color=settings.color)
-    with clear_faults():
+    with clear_faults(settings):
         before = asyncio.run(migrated(configured))
     if settings.json:
         print_json({"before": before, "now": HEAD})

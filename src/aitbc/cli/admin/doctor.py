@@ -35,7 +35,7 @@ def doctor(settings: Settings) -> None:
     async def main() -> list[Finding]:
         return [finding async for finding in examine(configured, system_clock)]
 
-    with clear_faults():
+    with clear_faults(settings):
         findings = asyncio.run(main())
     if settings.json:
         print_json(findings)

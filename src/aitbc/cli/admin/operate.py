@@ -33,7 +33,7 @@ def operate(settings: Settings, work: Callable[[Installation], Awaitable[T]], sh
         async with opened(configured) as (installation, fences):
             return await work(installation), fences.confirmed
 
-    with clear_faults():
+    with clear_faults(settings):
         outcome, confirmed = asyncio.run(main())
     show(outcome)
     if not confirmed:
