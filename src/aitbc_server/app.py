@@ -9,7 +9,7 @@ from typing import Any, cast
 from litestar import Litestar, Request
 from litestar.di import Provide
 
-from aitbc_server import health, http_errors, openapi
+from aitbc_server import health, http_errors
 from aitbc_server.actor import Actor, key_actor
 from aitbc_server.api_keys import api as api_keys_api
 from aitbc_server.api_keys.digests import SecretDigests
@@ -46,6 +46,7 @@ from aitbc_server.json_limits import MAX_BODY_BYTES
 from aitbc_server.miners import api as miners_api
 from aitbc_server.miners.polling import JobDispatch
 from aitbc_server.miners.service import MinerService
+from aitbc_server.openapi import route as openapi
 from aitbc_server.pagination import Cursors
 from aitbc_server.periodic import repeating
 from aitbc_server.routing import GUARDS, routes_of
@@ -96,6 +97,7 @@ def create_app(settings: Settings, clock: Clock = system_clock, stopping: Stoppi
             *audit_api.ROUTES,
             *jobs_api.ROUTES,
             *miners_api.ROUTES,
+            *openapi.ROUTES,
         ],
         dependencies={
             "actor": Provide(_actor, sync_to_thread=False),
@@ -124,7 +126,7 @@ def create_app(settings: Settings, clock: Clock = system_clock, stopping: Stoppi
         request_class=JsonRequest,
         type_encoders={Timestamp: Timestamp.text},
         request_max_body_size=MAX_BODY_BYTES,
-        openapi_config=openapi.CONFIG,
+        openapi_config=None,
         logging_config=None,
     )
     served = GateMiddleware(

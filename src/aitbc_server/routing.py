@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin
 from urllib.parse import parse_qsl
 
 from litestar import Litestar
@@ -21,15 +22,24 @@ from aitbc_server.json_limits import MAX_BODY_BYTES
 _OPERATION = "operation"
 _ERRORS = "errors"
 _LENIENT_QUERY = "lenient_query"
+_BODIES = "bodies"
 
 
-def for_operation(operation: Operation, *, errors: Iterable[Code] = (), lenient_query: bool = False) -> dict[str, Any]:
+def for_operation(
+    operation: Operation, *, errors: Iterable[Code] = (), lenient_query: bool = False, bodies: Iterable[Any] = ()
+) -> dict[str, Any]:
     """Keyword arguments of a Litestar handler: ``@get("/v1/jobs", **for_operation(LIST_JOBS))``.
 
     ``errors`` are the codes that the route answers with beside those that every such route has, for the OpenAPI.
     ``lenient_query``: query parameters that it does not know are ignored, as clients in the field rely on.
+    ``bodies``: the types of the body, for the OpenAPI, where it takes several forms.
     """
-    opt = {_OPERATION: operation, _ERRORS: tuple(errors), _LENIENT_QUERY: lenient_query}
+    opt = {
+        _OPERATION: operation,
+        _ERRORS: tuple(errors),
+        _LENIENT_QUERY: lenient_query,
+        _BODIES: tuple(bodies),
+    }
     return {"opt": opt, "operation_id": operation.id}
 
 
@@ -57,6 +67,19 @@ def operation_of(handler: BaseRouteHandler | HTTPRouteHandler) -> Operation | No
 def errors_of(handler: BaseRouteHandler) -> tuple[Code, ...]:
     """The codes of its own that a handler declares."""
     return tuple(handler.opt.get(_ERRORS, ()))
+
+
+def bodies_of(handler: BaseRouteHandler) -> tuple[Any, ...]:
+    """The types that a handler's body may have."""
+    field = handler.parsed_data_field
+    declared = tuple(handler.opt.get(_BODIES, ()))
+    return declared or (() if field is None else (_without_none(field.annotation),))
+
+
+def _without_none(kind: Any) -> Any:
+    if get_origin(kind) is UnionType and NoneType in get_args(kind):
+        [kind] = [each for each in get_args(kind) if each is not NoneType]
+    return kind
 
 
 def only_what_the_gate_decided(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType, field
 
-from aitbc.schemas.common import JsonObject, LimitPerMinute, Name, Request, Response, known
+from aitbc.schemas.common import JsonObject, LimitPerMinute, Name, Request, Response, Time, known
 from aitbc.schemas.scopes import Environment, Preset, Scope
 
 MAX_GRACE_PERIOD_S = 7 * 24 * 3600
@@ -38,8 +38,8 @@ class KeyStatus(StrEnum):
 class PreviousSecret(Response):
     """The older of two live secrets, while a regenerated key is in its grace period."""
 
-    expires_at: datetime
-    last_used_at: datetime | None
+    expires_at: Time
+    last_used_at: Time | None
 
 
 class ApiKey(Response):
@@ -54,15 +54,15 @@ class ApiKey(Response):
     tenant_id: str
     tenant_ids: list[str]
     status: Annotated[str, known(KeyStatus)]
-    created_at: datetime
+    created_at: Time
     created_by: str | None
-    expires_at: datetime | None
-    last_used_at: datetime | None
+    expires_at: Time | None
+    last_used_at: Time | None
     last_used_ip: str | None
     allowed_ips: list[str]
     limit_per_minute: int | None
     metadata: JsonObject
-    secret_created_at: datetime
+    secret_created_at: Time
     previous_secret: PreviousSecret | None
 
 
@@ -183,6 +183,6 @@ class VerifyResult(Response):
     plan: str | None = None
     scopes: list[AnsweredScope] | None = None
     environment: AnsweredEnvironment | None = None
-    expires_at: datetime | None = None
+    expires_at: Time | None = None
     metadata: JsonObject | None = None
     ratelimit: VerifyRateLimit | None = None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
-from aitbc.schemas.common import JsonObject, Response, known
+from aitbc.schemas.common import JsonObject, Response, Time, known
 
 
 class AuditActor(Response):
@@ -27,7 +26,7 @@ class AuditEvent(Response):
     """One change. ``before`` and ``after`` hold the fields that changed, never a secret."""
 
     id: str
-    time: datetime
+    time: Time
     actor: AuditActor
     action: str
     target: AuditTarget

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
@@ -19,6 +20,8 @@ TenantId = Annotated[
     str, Meta(pattern=TENANT_ID_PATTERN, description="A tenant's slug: lower case letters, digits, hyphens.")
 ]
 Name = Annotated[str, Meta(min_length=1, max_length=100, description="A name for people, 1 to 100 characters.")]
+#: A time in an answer: RFC 3339, UTC, milliseconds, ``Z``.
+Time = Annotated[datetime, Meta(tz=True, extra_json_schema={"pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"})]
 LimitPerMinute = Annotated[int, Meta(ge=1, le=10_000_000, description="Requests allowed in any 60 seconds.")]
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
 from msgspec import Meta
 
-from aitbc.schemas.common import JsonObject, Request, Response, known
+from aitbc.schemas.common import JsonObject, Request, Response, Time, known
 
 DEFAULT_TTL_S = 900
 MAX_TTL_S = 7 * 24 * 3600
@@ -44,17 +43,22 @@ class Constraints(Request):
     max_price: Annotated[float, Meta(ge=0)] | None = None
 
 
-class CreateJob(Request):
+class JobSettings(Request, kw_only=True):
+    """What a submission says of the job itself, in either form."""
+
+    constraints: Constraints | None = None
+    ttl_seconds: Annotated[int, Meta(ge=1, le=MAX_TTL_S)] = DEFAULT_TTL_S
+    payment_amount: Annotated[float, Meta(ge=0)] | None = None
+    payment_currency: Annotated[str, Meta(min_length=1, max_length=16)] | None = None
+
+
+class CreateJob(JobSettings, kw_only=True):
     """POST /v1/jobs, the full form.
 
     In the short form, without ``payload``, the fields are the payload, but for the other four of these.
     """
 
     payload: JsonObject
-    constraints: Constraints | None = None
-    ttl_seconds: Annotated[int, Meta(ge=1, le=MAX_TTL_S)] = DEFAULT_TTL_S
-    payment_amount: Annotated[float, Meta(ge=0)] | None = None
-    payment_currency: Annotated[str, Meta(min_length=1, max_length=16)] | None = None
 
 
 class Job(Response):
@@ -63,8 +67,8 @@ class Job(Response):
     job_id: str
     state: AnsweredState
     assigned_miner_id: str | None
-    requested_at: datetime
-    expires_at: datetime
+    requested_at: Time
+    expires_at: Time
     error: str | None
 
 
@@ -78,7 +82,7 @@ class Receipt(Response):
     receipt_id: str
     job_id: str
     miner_id: str
-    completed_at: datetime
+    completed_at: Time
     result_sha256: str
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta, field
 
-from aitbc.schemas.common import JsonObject, Request, Response, Status, known
+from aitbc.schemas.common import JsonObject, Request, Response, Status, Time, known
 from aitbc.schemas.jobs import Receipt
 
 MAX_WAIT_S = 60
@@ -84,5 +83,5 @@ class Miner(Response):
     concurrency: int
     inflight: int
     capabilities: JsonObject
-    registered_at: datetime
-    last_seen_at: datetime
+    registered_at: Time
+    last_seen_at: Time

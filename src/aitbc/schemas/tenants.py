@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
-from aitbc.schemas.common import Response, known
+from aitbc.schemas.common import Response, Time, known
 
 
 class Tenant(Response):
@@ -15,7 +14,7 @@ class Tenant(Response):
     name: str
     plan: str
     status: Annotated[str, known(("active", "suspended"))]
-    created_at: datetime
+    created_at: Time
 
 
 class Plan(Response):

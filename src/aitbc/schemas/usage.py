@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
 from msgspec import UNSET, UnsetType
 
-from aitbc.schemas.common import Response, known
+from aitbc.schemas.common import Response, Time, known
 
 
 class Granularity(StrEnum):
@@ -30,7 +29,7 @@ class GroupBy(StrEnum):
 class UsageSeries(Response):
     """One series. Points are ``[start of the interval, count]``, oldest first, without empty intervals."""
 
-    points: list[tuple[datetime, int]]
+    points: list[tuple[Time, int]]
     key_id: str | UnsetType = UNSET
     outcome: str | UnsetType = UNSET
     operation: str | UnsetType = UNSET
@@ -48,8 +47,8 @@ class UsageTotals(Response):
 class Usage(Response, rename={"from_": "from"}):
     """GET /v1/usage and /v1/api-keys/{key_id}/usage. The range holds ``from`` and not ``to``."""
 
-    from_: datetime
-    to: datetime
+    from_: Time
+    to: Time
     granularity: Annotated[str, known(Granularity)]
     series: list[UsageSeries]
     totals: UsageTotals

@@ -6,17 +6,17 @@ from typing import Annotated, Any
 
 from litestar import get, post
 from litestar.di import NamedDependency
-from litestar.params import Body, QueryParameter
+from litestar.params import QueryParameter
 from litestar.status_codes import HTTP_200_OK
 
 from aitbc.schemas.common import Page
-from aitbc.schemas.jobs import CreateJob, Job, JobResult, JobState
+from aitbc.schemas.jobs import Job, JobResult, JobState
 from aitbc.schemas.scopes import Scope
 from aitbc_server.actor import Actor
 from aitbc_server.errors import Code
 from aitbc_server.gate.operations import Operation
 from aitbc_server.idempotency.api import IdempotencyKeyHeader, one_idempotency_key
-from aitbc_server.jobs.openapi import properties_of
+from aitbc_server.jobs.openapi import FORMS
 from aitbc_server.jobs.service import JobService
 from aitbc_server.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from aitbc_server.query_times import TIME_SCHEMA, parse_time
@@ -28,17 +28,6 @@ GET = Operation("jobs.get", Scope.JOBS_READ)
 RESULT = Operation("jobs.result", Scope.JOBS_READ)
 CANCEL = Operation("jobs.cancel", Scope.JOBS_WRITE)
 
-NewJob = Annotated[
-    dict[str, Any],
-    Body(
-        title="NewJob",
-        description=(
-            "The full form: `payload`, and optionally `constraints`, `ttl_seconds`, `payment_amount`, "
-            "`payment_currency`. Or the short form without `payload`: its other fields are the payload."
-        ),
-        schema_extra={"min_properties": 1, "properties": properties_of(CreateJob)},
-    ),
-]
 # The argument has another name: to the framework "state" means something else.
 _State = Annotated[JobState | None, QueryParameter(name="state", description="Only the jobs in this state.")]
 _Time = Annotated[
@@ -47,9 +36,13 @@ _Time = Annotated[
 ]
 
 
-@post("/v1/jobs", **for_operation(CREATE, errors=[Code.CONFLICT], lenient_query=True), guards=[one_idempotency_key])
+@post(
+    "/v1/jobs",
+    **for_operation(CREATE, errors=[Code.CONFLICT], lenient_query=True, bodies=FORMS),
+    guards=[one_idempotency_key],
+)
 async def create_job(
-    data: NewJob,
+    data: dict[str, Any],
     actor: NamedDependency[Actor],
     jobs: NamedDependency[JobService],
     idempotency_key: IdempotencyKeyHeader = None,

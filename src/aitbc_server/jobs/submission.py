@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
-from aitbc.schemas.jobs import CreateJob
+from aitbc.schemas.jobs import CreateJob, JobSettings
 from aitbc_server.errors import invalid
 from aitbc_server.json_limits import check_json, check_text
 from aitbc_server.validation import field_error
 
 # What the short form says of the job and not to its miner.
-_SETTINGS = tuple(name for name in CreateJob.__struct_fields__ if name != "payload")
+_SETTINGS = JobSettings.__struct_fields__
 
 
 def parse_job(body: Mapping[str, Any]) -> CreateJob:
