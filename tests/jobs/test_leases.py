@@ -12,7 +12,7 @@ from tests.jobs.market import LEASE_S, Market
 from aitbc.schemas.jobs import JobState
 from aitbc.schemas.scopes import Environment
 from aitbc_server.errors import Code, DomainError
-from aitbc_server.jobs import leases
+from aitbc_server.jobs import leases, sweeper
 
 
 async def refused(call: Any) -> str:
@@ -215,6 +215,23 @@ async def test_many_nodes_may_sweep_at_once(market: Market, monkeypatch: pytest.
     await node.sweeper.step()
     states = [(await node.jobs.get(market.client, job.job_id)).state for job in (*jobs, *late)]
     assert states == [JobState.QUEUED] * 5 + [JobState.EXPIRED] * 5
+
+
+async def test_a_row_that_another_node_sweeps_is_left_to_it(market: Market) -> None:
+    """Two sweeps never work on one row: the second would undo a lease that was given after the first."""
+    if market.database.is_sqlite:
+        pytest.skip("SQLite has one writer at a time")
+    await market.node.register(market.miner)
+    job = await market.node.submit(market.client)
+    await market.node.work(market.miner)
+    market.clock.now_us += int(LEASE_S * 1_000_000)
+    async with market.database.write() as session:
+        assert await sweeper._locked(session, sweeper._lapsed(market.clock.timestamp()))
+        async with asyncio.timeout(5):
+            await market.node.sweeper.step()
+        assert (await market.node.jobs.get(market.client, job.job_id)).state == JobState.RUNNING
+    await market.node.sweeper.step()
+    assert (await market.node.jobs.get(market.client, job.job_id)).state == JobState.QUEUED
 
 
 @pytest.mark.parametrize(

@@ -55,9 +55,9 @@ async def test_a_job_wakes_the_first_who_may_have_it_and_nobody_else() -> None:
         assert [await is_woken(each) for each in (cpu, first, second)] == [False, True, False]
         room.queued(offer("job_2", gpu="A100"))
         assert [await is_woken(each) for each in (cpu, first, second)] == [False, False, True]
-        # Everybody who could is on their way: the job stays in the queue.
+        # Both are on their way, and may have looked too early to see this one: one of them looks again.
         room.queued(offer("job_3", gpu="A100"))
-        assert [await is_woken(each) for each in (cpu, first, second)] == [False, False, False]
+        assert [await is_woken(each) for each in (cpu, first, second)] == [False, True, False]
 
 
 async def test_environments_and_tenants_are_kept_apart() -> None:
@@ -86,8 +86,38 @@ async def test_who_leaves_without_looking_passes_its_wake_up_on() -> None:
             room.queued(offer())
             assert not await is_woken(stayer)
         assert await is_woken(stayer)
-        assert stayer.offer == offer()
+        assert list(stayer.offers) == ["job_1"]
     assert len(room) == 0
+
+
+async def test_an_offer_goes_round_once() -> None:
+    """Who came earlier is asked too, if it was not; when all have declined, the job waits in the queue."""
+    room = WaitingRoom()
+    async with AsyncExitStack() as stack:
+        first, second = await fill(stack, room, seeker("first"), seeker("second"))
+        room.queued(offer("job_1"))
+        room.queued(offer("job_2"))
+        assert [await is_woken(first), await is_woken(second)] == [True, True]
+        room.pass_on(second)
+        assert [await is_woken(first), await is_woken(second)] == [True, False]
+        assert sorted(first.offers) == ["job_1", "job_2"]
+        room.pass_on(first)
+        assert [await is_woken(first), await is_woken(second)] == [False, True]
+        assert list(second.offers) == ["job_1"]
+        room.pass_on(second)
+        assert [await is_woken(first), await is_woken(second)] == [False, False]
+
+
+async def test_who_finds_an_older_job_leaves_its_own_to_another() -> None:
+    """The job that it was woken for is still there, and wakes somebody else."""
+    room = WaitingRoom()
+    async with AsyncExitStack() as stack:
+        taker, other = await fill(stack, room, seeker("taker"), seeker("other"))
+        room.queued(offer("job_2"))
+        room.taken(taker, "job_1")
+        assert list(other.offers) == ["job_2"]
+        room.taken(other, "job_2")
+        assert not taker.offers
 
 
 async def test_a_client_that_hangs_up_is_told_and_passed_over() -> None:
@@ -105,7 +135,7 @@ async def test_a_client_that_hangs_up_is_told_and_passed_over() -> None:
         assert leaver.hung_up
         room.queued(offer())
         assert await is_woken(stayer)
-        assert leaver.offer is None
+        assert not leaver.offers
 
 
 async def test_a_freed_hand_and_a_stop_wake_up() -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.jobs.market import LEASE_S, Market, Node, allowed, stays
 
 from aitbc.schemas.jobs import JobState
+from aitbc.schemas.miners import AssignedJob
 from aitbc_server.errors import Code, DomainError
 from aitbc_server.jobs import waiting
 
@@ -224,3 +225,13 @@ async def test_more_polls_than_connections_do_not_block_each_other(market: Marke
         for _ in miners:
             await node.submit(market.client)
         assert None not in await asyncio.gather(*polls)
+
+
+async def test_claims_at_once_do_not_exceed_the_concurrency(market: Market) -> None:
+    """Leases are counted under a lock on the miner: of eight claims that all saw a free hand, two get a job."""
+    node = market.node
+    await node.register(market.miner, concurrency=2)
+    job_ids = [(await node.submit(market.client)).job_id for _ in range(8)]
+    seeker = await node.dispatch._arrive(market.miner, None)
+    claims = await asyncio.gather(*(node.dispatch._claim(seeker, job_ids) for _ in range(8)))
+    assert sum(isinstance(claim, AssignedJob) for claim in claims) == 2

@@ -51,11 +51,15 @@ class Seeker(NamedTuple):
 
 
 class Waiter:
-    """A seeker's place in the waiting room. ``offer`` is the job that it was woken for, until it has looked."""
+    """A seeker's place in the waiting room.
+
+    ``offers`` are the jobs that it was woken for and has not looked for yet, by id: each with those who were
+    woken for it before and did not take it.
+    """
 
     def __init__(self, seeker: Seeker) -> None:
         self.seeker = seeker
-        self.offer: Offer | None = None
+        self.offers: dict[str, tuple[Offer, frozenset[Waiter]]] = {}
         self.hung_up = False
         self._woken = asyncio.Event()
 
@@ -82,8 +86,9 @@ class Waiter:
 class WaitingRoom:
     """The long polls of this process, first come first served.
 
-    A queued job wakes one waiter, not all. Who was woken and could not even try (its client hung up, its time was
-    over, it is busy) passes the offer on with ``pass_on``, as does leaving the room: no wake-up is lost.
+    A queued job wakes one waiter, not all. Who was woken and does not take the job (its client hung up, its time was
+    over, it is busy, it found an older one) passes it on, as does leaving the room: no wake-up is lost. Nobody is
+    woken twice for the same job, so that it ends.
     """
 
     def __init__(self) -> None:
@@ -113,19 +118,23 @@ class WaitingRoom:
             yield waiter
         finally:
             watching.cancel()
-            self.pass_on(waiter)
             del self._waiters[waiter]
+            self.pass_on(waiter)
 
     def queued(self, offer: Offer) -> None:
-        """A job was queued, and is committed: wake the first who may have it and was not woken yet."""
-        self._wake_one(offer, list(self._waiters))
+        """A job was queued, and is committed: wake one who may have it, the first of those who are free."""
+        self._wake_one(offer, frozenset())
+
+    def taken(self, waiter: Waiter, job_id: str) -> None:
+        """The waiter got this job, and leaves those that it was woken for besides to others."""
+        waiter.offers.pop(job_id, None)
+        self.pass_on(waiter)
 
     def pass_on(self, waiter: Waiter) -> None:
-        """The waiter does not take what it was woken for: wake the next one after it."""
-        offer, waiter.offer = waiter.offer, None
-        if offer is not None:
-            waiters = list(self._waiters)
-            self._wake_one(offer, waiters[waiters.index(waiter) + 1 :])
+        """The waiter takes nothing of what it was woken for: wake others."""
+        offers, waiter.offers = waiter.offers, {}
+        for offer, asked in offers.values():
+            self._wake_one(offer, asked | {waiter})
 
     def freed(self, kid: str, miner_id: str) -> None:
         """A lease of this miner ended: it may have had no hand free until now."""
@@ -139,9 +148,14 @@ class WaitingRoom:
         for waiter in self._waiters:
             waiter.wake()
 
-    def _wake_one(self, offer: Offer, waiters: list[Waiter]) -> None:
-        for waiter in waiters:
-            if waiter.offer is None and not waiter.hung_up and waiter.seeker.may_have(offer):
-                waiter.offer = offer
-                waiter.wake()
-                return
+    def _wake_one(self, offer: Offer, asked: frozenset[Waiter]) -> None:
+        able = [
+            waiter
+            for waiter in self._waiters
+            if not waiter.hung_up and waiter not in asked and waiter.seeker.may_have(offer)
+        ]
+        if able:
+            # Who is on its way to look already may be past the moment at which it would have seen this job.
+            waiter = min(able, key=lambda each: len(each.offers))
+            waiter.offers[offer.job_id] = (offer, asked)
+            waiter.wake()

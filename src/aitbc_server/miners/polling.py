@@ -11,7 +11,7 @@ from aitbc_server.actor import Actor
 from aitbc_server.clock import now
 from aitbc_server.db.unit_of_work import UnitsOfWork
 from aitbc_server.jobs import leases
-from aitbc_server.jobs.waiting import Offer, Seeker, Waiter, WaitingRoom
+from aitbc_server.jobs.waiting import Seeker, Waiter, WaitingRoom
 from aitbc_server.miners import repository
 from aitbc_server.miners.model import MinerRow
 from aitbc_server.miners.presence import lease_end, registered, seen
@@ -53,25 +53,19 @@ class JobDispatch:
         deadline = asyncio.get_running_loop().time() + max_wait_s
         async with self._waiting.place(await self._arrive(actor, miner_id), disconnected) as waiter:
             while not waiter.hung_up:
-                offer = waiter.offer
+                known = list(waiter.offers)
                 found = await self._look(waiter.seeker, still_allowed)
-                self._settle(waiter, offer, found)
                 if isinstance(found, AssignedJob):
+                    self._waiting.taken(waiter, found.job_id)
                     return found
+                if found is _Nothing.BUSY:
+                    self._waiting.pass_on(waiter)
+                else:
+                    # They are gone. What was offered while we looked stays: it has woken us to look again.
+                    waiter.offers = {key: offer for key, offer in waiter.offers.items() if key not in known}
                 if not await self._wait(waiter, deadline):
                     return None
         return None
-
-    def _settle(self, waiter: Waiter, offer: Offer | None, found: AssignedJob | _Nothing) -> None:
-        """What becomes of the job that the waiter was woken for: somebody else may be waiting for it."""
-        if found is _Nothing.IN_QUEUE:
-            # It is gone. One that was offered while we looked stays: it has woken us to look again.
-            if waiter.offer is offer:
-                waiter.offer = None
-        elif isinstance(found, AssignedJob) and waiter.offer is not None and waiter.offer.job_id == found.job_id:
-            waiter.offer = None
-        else:
-            self._waiting.pass_on(waiter)
 
     async def _arrive(self, actor: Actor, miner_id: str | None) -> Seeker:
         async with self._units.begin() as unit:
