@@ -264,7 +264,7 @@ def unknown(environ: Mapping[str, str]) -> list[str]:
     for name in sorted(environ):
         if not name.startswith("AITBC_") or name in known | _OTHERS:
             continue
-        near = difflib.get_close_matches(name, sorted(known | _OTHERS), n=1, cutoff=0.75)
+        near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
         lines.append(f"{name} has no effect: there is no such setting" + (f"; did you mean {near[0]}?" if near else ""))
     return lines
 
