@@ -249,7 +249,7 @@ async def test_many_counts_are_stored_in_short_transactions(
 async def test_the_larger_number_wins(database: Database) -> None:
     """Storing an older reading after a newer one changes nothing; storing twice neither."""
     counter = UsageCounter()
-    for decisions in (3, 2, 3):
+    for decisions in (2, 3, 3, 1):
         rows = [
             {
                 "tenant_id": "a-tenant",

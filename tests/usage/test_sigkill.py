@@ -1,0 +1,132 @@
+"""A real server, killed by SIGKILL under load: what it had counted is there when it comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.usage.world import Clock, Key, World
+
+from aitbc.schemas.scopes import Scope
+from aitbc_server.clock import system_clock
+from aitbc_server.db import migrate
+from aitbc_server.db.engine import Database
+
+LOAD_S = 1.5
+MAY_BE_LOST_S = 0.25
+
+
+class Load:
+    """Requests one after the other on one connection; when each was sent and answered, by the monotonic clock."""
+
+    def __init__(self, port: int, key: Key) -> None:
+        self.sent = 0
+        self.answered_at: list[float] = []
+        self._thread = threading.Thread(target=self._run, args=(port, key))
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait for the connection's end."""
+        self._thread.join(timeout=30)
+        assert not self._thread.is_alive()
+
+    def _run(self, port: int, key: Key) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        with suppress(OSError, http.client.HTTPException):
+            while True:
+                self.sent += 1
+                connection.request("GET", "/v1/jobs", headers=dict(key.headers))
+                answer = connection.getresponse()
+                answer.read()
+                self.answered_at.append(time.monotonic())
+        connection.close()
+
+
+@contextmanager
+def server(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """``aitbc serve`` on this folder, ready; killed at the end if it still runs."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AITBC_")}
+    environment |= {"AITBC_DATA_DIR": str(folder), "AITBC_PORT": str(port)}
+    with (folder / "server.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "aitbc.cli", "serve"], env=environment, stdout=log, stderr=log
+        )
+    try:
+        until_ready(process, port, folder / "server.log")
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Wait for the server's first answer."""
+    for _ in range(300):
+        assert process.poll() is None, log.read_text()
+        with suppress(OSError), closing(http.client.HTTPConnection("127.0.0.1", port, timeout=1)) as connection:
+            connection.request("GET", "/health/ready")
+            if connection.getresponse().status == 200:
+                return
+        time.sleep(0.1)
+    pytest.fail(log.read_text())
+
+
+def usage(port: int, key: Key) -> Any:
+    """The server's own sums, by operation."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/v1/usage?group_by=operation", headers=dict(key.headers))
+    answer = connection.getresponse()
+    assert answer.status == 200
+    series = json.loads(answer.read())["series"]
+    connection.close()
+    return {each["operation"]: sum(count for _, count in each["points"]) for each in series}
+
+
+async def installation(folder: Path) -> Key:
+    """A folder with a tenant and a key."""
+    database = Database(f"sqlite+aiosqlite:///{folder / 'aitbc.db'}")
+    await migrate.upgrade(database)
+    world = World(database, folder, Clock(system_clock()))
+    await world.add_tenant("acme")
+    key = await world.add_key("acme", scopes={Scope.JOBS_READ, Scope.USAGE_READ})
+    await database.close()
+    return key
+
+
+def test_a_killed_server_loses_a_quarter_of_a_second_at_most(tmp_path: Path) -> None:
+    """Answers until 250 ms before the kill <= counts <= requests that were sent; a second kill changes nothing."""
+    key = asyncio.run(installation(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with server(tmp_path, port) as process:
+        loads = [Load(port, key) for _ in range(3)]
+        time.sleep(LOAD_S)
+        killed_at = time.monotonic()
+        process.send_signal(signal.SIGKILL)
+        for load in loads:
+            load.join()
+    due = sum(at < killed_at - MAY_BE_LOST_S for load in loads for at in load.answered_at)
+    sent = sum(load.sent for load in loads)
+    assert due > 100
+    with server(tmp_path, port) as process:
+        counted = usage(port, key)["jobs.list"]
+        assert due <= counted <= sent
+    with server(tmp_path, port) as process:
+        assert usage(port, key)["jobs.list"] == counted
+        process.terminate()
+        assert process.wait(10) == 0
+    with server(tmp_path, port):
+        assert usage(port, key)["jobs.list"] == counted
