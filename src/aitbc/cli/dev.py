@@ -11,7 +11,7 @@ import click
 
 from aitbc.cli.lazy import Command
 from aitbc.cli.output import print_json
-from aitbc.cli.server_start import clear_faults
+from aitbc.cli.server_start import clear_faults, keep_files_private
 from aitbc.cli.settings import Settings, pass_settings
 
 
@@ -49,6 +49,7 @@ def dev(settings: Settings, /, port: int, data_dir: Path, no_miner: bool) -> Non
             click.echo(banner(url, keys, env_file, tenant=TENANT, miner=not no_miner, bold=bold))
         sys.stdout.flush()
 
+    keep_files_private()
     with clear_faults(settings):
         configured = dev_settings(os.environ, data_dir=data_dir, port=port)
         # Somebody is looking on, also through a pipe: lines for people.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aitbc.cli.lazy import Command
-from aitbc.cli.server_start import clear_faults, server_settings
+from aitbc.cli.server_start import clear_faults, keep_files_private, server_settings
 from aitbc.cli.settings import Settings, pass_settings
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def serve(settings: Settings) -> None:
     from aitbc_server.serving.ready import announced
     from aitbc_server.serving.server import Role, run
 
+    keep_files_private()
     configured = server_settings(settings)
     logging.configure(configured.log_level, color=settings.color)
 

@@ -30,6 +30,11 @@ def server_settings(settings: Settings) -> ServerSettings:
         return ServerSettings.from_env(os.environ)
 
 
+def keep_files_private() -> None:
+    """Whatever this process writes is for its user alone, also in a folder that others may enter."""
+    os.umask(0o077)
+
+
 @contextmanager
 def clear_faults(settings: Settings) -> Iterator[None]:
     """Faults of the start and refusals of the services, as errors of the command line."""

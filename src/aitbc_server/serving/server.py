@@ -46,8 +46,6 @@ def run(settings: Settings, role: Role) -> int:
 
     Everything is in this process: its death, even by SIGKILL, frees the port and the folder.
     """
-    # What the server writes is nobody else's business, also in a folder that others may enter.
-    os.umask(0o077)
     folder.prepare(settings.data_dir)
     lock = folder.FolderLock(settings.data_dir)
     lock.acquire()

@@ -8,7 +8,7 @@ import click
 
 from aitbc.cli.lazy import Command
 from aitbc.cli.output import note, print_json
-from aitbc.cli.server_start import clear_faults, server_settings
+from aitbc.cli.server_start import clear_faults, keep_files_private, server_settings
 from aitbc.cli.settings import Settings, pass_settings
 
 
@@ -24,6 +24,7 @@ def migrate(settings: Settings) -> None:
     from aitbc_server.db.migrate import HEAD
     from aitbc_server.serving.installation import migrated
 
+    keep_files_private()
     configured = server_settings(settings)
     logging.configure("warning", terminal=True, color=settings.color)
     with clear_faults(settings):

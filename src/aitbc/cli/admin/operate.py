@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from aitbc.cli.errors import CommandError
-from aitbc.cli.server_start import clear_faults, server_settings
+from aitbc.cli.server_start import clear_faults, keep_files_private, server_settings
 from aitbc.cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def operate(settings: Settings, work: Callable[[Installation], Awaitable[T]], sh
     from aitbc_server import logging
     from aitbc_server.serving.installation import opened
 
+    keep_files_private()
     configured = server_settings(settings)
     # The person reads errors; the steps on the way there are no news.
     logging.configure("warning", terminal=True, color=settings.color)

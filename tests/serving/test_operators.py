@@ -1,0 +1,198 @@
+"""Operators' commands beside a running server: what they change is in effect the moment that they return."""
+
+from __future__ import annotations
+
+import json
+import signal
+import stat
+from pathlib import Path
+
+import httpx2
+import pytest
+from tests.e2e.processes import ServerProcess, admin, running
+
+from aitbc import keyformat
+
+
+def answer(server: ServerProcess, key: str, **headers: str) -> tuple[int, str]:
+    """Status and error code (or plan) of a request with ``key``."""
+    got = httpx2.get(f"{server.url}/v1/api-keys/self", headers={"x-api-key": key, **headers})
+    body = got.json()
+    return got.status_code, body["code"] if "code" in body else body["tenant"]["plan"]
+
+
+def test_every_change_is_in_effect_when_its_command_returns(server: ServerProcess) -> None:
+    """Create, suspend, resume, set-plan, a plan's limit: the next request sees it (ASVS 8.3.2)."""
+    server.create_tenant("acme", "free")
+    key = server.create_key("acme", "manager")
+    assert answer(server, key) == (200, "free")
+    assert server.admin("suspend-tenant", "acme")["status"] == "suspended"
+    assert answer(server, key) == (403, "tenant_suspended")
+    assert server.admin("resume-tenant", "acme")["status"] == "active"
+    assert answer(server, key) == (200, "free")
+    assert server.admin("set-plan", "acme", "pro")["plan"] == "pro"
+    assert answer(server, key) == (200, "pro")
+    server.admin("create-plan", "--id", "tiny", "--limit-per-minute", "1")
+    server.admin("set-plan", "acme", "tiny")
+    assert answer(server, key) == (429, "rate_limit_exceeded")
+    assert server.admin("update-plan", "tiny", "--limit-per-minute", "100")["limit_per_minute"] == 100
+    assert answer(server, key) == (200, "tiny")
+    events = httpx2.get(f"{server.url}/v1/audit-log", headers={"x-api-key": key}).json()["items"]
+    assert [event["action"] for event in reversed(events)] == [
+        "tenant.created",
+        "api_key.created",
+        "tenant.suspended",
+        "tenant.resumed",
+        "tenant.plan_changed",
+        "tenant.plan_changed",
+    ]
+    assert {event["actor"]["type"] for event in events} == {"operator"}
+    assert server.admin("verify-audit")["findings"] == []
+
+
+def test_keys_for_further_tenants_for_a_while_and_for_gateways(server: ServerProcess) -> None:
+    """A granted tenant is the header's to choose; --gateway keys check the keys of every tenant."""
+    for tenant in ("acme", "other"):
+        server.create_tenant(tenant, "free" if tenant == "acme" else "pro")
+    made = server.admin(
+        "create-key", "--tenant", "acme", "--preset", "client", "--also-tenant", "other", "--expires", "1d"
+    )
+    assert (made["tenant_ids"], made["environment"], made["name"]) == (["other"], "live", "acme client")
+    assert made["expires_at"].endswith("Z")
+    assert answer(server, made["key"]) == (200, "free")
+    assert answer(server, made["key"], **{"x-tenant-id": "other"}) == (200, "pro")
+    gateway = server.admin("create-key", "--gateway")
+    assert (gateway["tenant_id"], gateway["preset"]) == ("operator", "gateway")
+    checked = httpx2.post(
+        f"{server.url}/v1/api-keys/verify", headers={"x-api-key": gateway["key"]}, json={"key": made["key"]}
+    )
+    assert (checked.json()["valid"], checked.json()["tenant_id"]) == (True, "acme")
+
+
+def test_the_key_alone_is_on_standard_output(tmp_path: Path) -> None:
+    """``KEY=$(aitbc admin create-key ...)`` works, on a folder that no server has seen yet."""
+    data = tmp_path / "data"
+    assert admin(data, "create-tenant", "--id", "acme", "--plan", "free").stdout == ""
+    made = admin(data, "create-key", "--tenant", "acme")
+    assert keyformat.parse(made.stdout.rstrip("\n")) is not None
+    assert "the only time that the key is shown" in made.stderr
+    assert stat.S_IMODE((data / "aitbc.db").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("create-tenant", "--id", "acme", "--plan", "free"), 1, "There is a tenant acme already."),
+        (("create-tenant", "--id", "Acme", "--plan", "free"), 2, "id: must have 1 to 63 lower case letters"),
+        (("create-tenant", "--id", "operator", "--plan", "free"), 2, "id: operator is the operators' own tenant"),
+        (("create-tenant", "--id", "new", "--plan", "gold"), 2, "plan: there is no plan gold; there are free, pro,"),
+        (("set-plan", "nobody", "pro"), 5, "There is no tenant nobody."),
+        (("suspend-tenant", "nobody"), 5, "There is no tenant nobody."),
+        (("create-plan", "--id", "key", "--limit-per-minute", "5"), 2, "id: key is the name of a key's own limit"),
+        (("create-plan", "--id", "free", "--limit-per-minute", "5"), 1, "There is a plan free already."),
+        (("update-plan", "gold", "--name", "Gold"), 5, "There is no plan gold."),
+        (("update-plan", "free"), 2, "nothing to change"),
+        (("create-key", "--tenant", "nobody"), 2, "there is no tenant nobody"),
+        (("create-key", "--tenant", "acme", "--also-tenant", "nobody"), 2, "there is no tenant nobody"),
+        (("create-key",), 2, "missing option --tenant; or --gateway"),
+        (("create-key", "--gateway", "--tenant", "acme"), 2, "--gateway goes without --tenant"),
+    ],
+)
+def test_what_cannot_be_done_is_one_clear_line(acme: Path, arguments: tuple[str, ...], code: int, message: str) -> None:
+    """The error says what is wrong, and the exit code tells wrong words from missing objects."""
+    ran = admin(acme, *arguments)
+    assert ran.returncode == code
+    assert ran.stdout == ""
+    assert f"error: {message}" in ran.stderr or message in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.fixture(scope="module")
+def acme(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one tenant, that no command here changes."""
+    folder = tmp_path_factory.mktemp("acme") / "data"
+    assert admin(folder, "create-tenant", "--id", "acme", "--plan", "free").returncode == 0
+    return folder
+
+
+def test_keys_of_another_system_go_on_working(server: ServerProcess, tmp_path: Path) -> None:
+    """import-keys takes a file as a whole or not at all, twice without harm, and never quotes a key."""
+    server.create_tenant("acme")
+    good = {"key": "sk-legacy-0123456789abcdef", "tenant": "acme", "environment": "live", "preset": "client"}
+    file = tmp_path / "keys.jsonl"
+    bad_lines = ["{", json.dumps({**good, "preset": good["key"]}), json.dumps({**good, "tenant": "A B"}), "[1]"]
+    file.write_text("\n".join([json.dumps(good), *bad_lines]), encoding="utf-8")
+    refused = admin(server.data_dir, "import-keys", str(file))
+    assert refused.returncode == 1
+    assert [line.split(":")[0].strip() for line in refused.stderr.splitlines()[1:]] == [
+        f"line {number}" for number in (2, 3, 4, 5)
+    ]
+    assert "sk-legacy" not in refused.stderr
+    assert answer(server, good["key"]) == (401, "invalid_api_key")
+    file.write_text(json.dumps(good) + "\n\n", encoding="utf-8")
+    imported = server.admin("import-keys", str(file))
+    assert [(key["name"], key["tenant_id"]) for key in imported] == [("imported client", "acme")]
+    assert answer(server, good["key"]) == (200, "pro")
+    assert server.admin("import-keys", str(file))[0]["id"] == imported[0]["id"]
+
+
+def test_a_server_that_does_not_answer_is_not_hidden(server: ServerProcess) -> None:
+    """A change that the server has not confirmed is committed, shown, and said to be unconfirmed: exit code 1."""
+    server.create_tenant("acme")
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        made = admin(server.data_dir, "create-key", "--tenant", "acme")
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+    assert made.returncode == 1
+    assert "error: the change is committed, but the running server has not confirmed it within 10 s" in made.stderr
+    assert answer(server, made.stdout.strip()) == (200, "pro")
+
+
+def test_a_tampered_audit_log_is_named(tmp_path: Path) -> None:
+    """verify-audit names the tenant and the event; a head that was kept elsewhere shows a cut tail."""
+    data = tmp_path / "data"
+    for command in (("create-tenant", "--id", "acme", "--plan", "free"), ("set-plan", "acme", "pro")):
+        assert admin(data, *command).returncode == 0
+    head = tmp_path / "head.json"
+    assert admin(data, "verify-audit", "--write-head", str(head)).returncode == 0
+    assert admin(data, "verify-audit", "--head", str(head)).returncode == 0
+    _execute(data, 'UPDATE audit_events SET after = \'{"plan": "free"}\' WHERE sequence = 2')
+    edited = admin(data, "verify-audit")
+    assert edited.returncode == 1
+    assert edited.stderr.startswith("error: tenant acme, event 2 (evt_")
+    _execute(data, "DELETE FROM audit_events WHERE sequence = 2")
+    _execute(data, "UPDATE audit_heads SET sequence = 1, mac = (SELECT mac FROM audit_events)")
+    assert admin(data, "verify-audit").returncode == 0
+    cut = admin(data, "verify-audit", "--head", str(head))
+    assert cut.returncode == 1
+    assert "the newest events were removed" in cut.stderr
+
+
+def test_on_postgresql_the_same_holds(tmp_path: Path, fresh_postgres: str) -> None:
+    """The schema is a person's decision there, a second server is refused, changes are in effect at once."""
+    variables = {"AITBC_DATABASE_URL": fresh_postgres}
+    for command in (("list-plans",), ("create-tenant", "--id", "acme", "--plan", "free")):
+        refused = admin(tmp_path / "data", *command, variables=variables)
+        assert refused.returncode == 1
+        assert refused.stderr == "error: the database has no schema yet\nhint: aitbc admin migrate\n"
+    assert admin(tmp_path / "data", "migrate", variables=variables).returncode == 0
+    with running("serve", data_dir=tmp_path / "data", variables=variables) as server:
+        # From another folder, as from another machine, with the same secret key.
+        beside = variables | {"AITBC_SECRET_KEY_FILE": str(tmp_path / "data" / "secret.key")}
+        elsewhere = ServerProcess(tmp_path / "elsewhere", server.process, server.log, beside, server.url)
+        elsewhere.create_tenant("acme", "free")
+        key = elsewhere.create_key("acme", "client")
+        assert answer(server, key) == (200, "free")
+        elsewhere.admin("suspend-tenant", "acme")
+        assert answer(server, key) == (403, "tenant_suspended")
+        second = admin(tmp_path / "elsewhere", "doctor", variables=beside)
+        assert (second.returncode, "one is running, elsewhere" in second.stdout) == (0, True)
+
+
+def _execute(data: Path, statement: str) -> None:
+    import sqlite3
+
+    with sqlite3.connect(data / "aitbc.db") as database:
+        database.execute(statement)
+    database.close()
