@@ -12,8 +12,9 @@ _TEXT = "To be, or not to be, that is the question."
 
 _CURL = """\
 JOB=$(curl -s "$AITBC_BASE_URL/v1/jobs" -H "X-API-Key: $CLIENT_API_KEY" -H "Content-Type: application/json" \\
-  -d '{"type": "text-statistics", "text": "TEXT"}' | grep -o 'job_[0-9A-Za-z]*')
-until curl -sf "$AITBC_BASE_URL/v1/jobs/$JOB/result" -H "X-API-Key: $CLIENT_API_KEY"; do sleep 0.2; done; echo"""
+  -d '{"type": "text-statistics", "text": "TEXT"}' | grep -o 'job_[0-9A-Za-z]\\{20\\}')
+curl -sf --retry 20 --retry-delay 1 --retry-all-errors \\
+  "$AITBC_BASE_URL/v1/jobs/$JOB/result" -H "X-API-Key: $CLIENT_API_KEY"; echo"""
 
 _PYTHON = """\
 from aitbc import AITBCClient
