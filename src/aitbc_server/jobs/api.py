@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from litestar import get, post
 from litestar.di import NamedDependency
-from litestar.params import QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK
 
 from aitbc.schemas.common import Page
@@ -42,7 +42,7 @@ _Time = Annotated[
     guards=[one_idempotency_key],
 )
 async def create_job(
-    data: dict[str, Any],
+    data: JSONBody[dict[str, Any]],
     actor: NamedDependency[Actor],
     jobs: NamedDependency[JobService],
     idempotency_key: IdempotencyKeyHeader = None,
@@ -59,7 +59,7 @@ async def list_jobs(
     created_after: _Time = None,
     created_before: _Time = None,
     limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
-    cursor: str | None = None,
+    cursor: FromQuery[str | None] = None,
 ) -> Page[Job]:
     """The tenant's jobs of the key's environment, newest first."""
     return await jobs.list(
@@ -73,7 +73,7 @@ async def list_jobs(
 
 
 @get("/v1/jobs/{job_id:str}", **for_operation(GET, errors=[Code.NOT_FOUND], lenient_query=True))
-async def get_job(job_id: str, actor: NamedDependency[Actor], jobs: NamedDependency[JobService]) -> Job:
+async def get_job(job_id: FromPath[str], actor: NamedDependency[Actor], jobs: NamedDependency[JobService]) -> Job:
     """A job as it stands now."""
     return await jobs.get(actor, job_id)
 
@@ -81,7 +81,9 @@ async def get_job(job_id: str, actor: NamedDependency[Actor], jobs: NamedDepende
 @get(
     "/v1/jobs/{job_id:str}/result", **for_operation(RESULT, errors=[Code.NOT_FOUND, Code.NOT_READY], lenient_query=True)
 )
-async def get_job_result(job_id: str, actor: NamedDependency[Actor], jobs: NamedDependency[JobService]) -> JobResult:
+async def get_job_result(
+    job_id: FromPath[str], actor: NamedDependency[Actor], jobs: NamedDependency[JobService]
+) -> JobResult:
     """A final job's result and receipt; 425 `not_ready` until it is final."""
     return await jobs.result(actor, job_id)
 
@@ -91,7 +93,7 @@ async def get_job_result(job_id: str, actor: NamedDependency[Actor], jobs: Named
     **for_operation(CANCEL, errors=[Code.NOT_FOUND, Code.CONFLICT], lenient_query=True),
     status_code=HTTP_200_OK,
 )
-async def cancel_job(job_id: str, actor: NamedDependency[Actor], jobs: NamedDependency[JobService]) -> Job:
+async def cancel_job(job_id: FromPath[str], actor: NamedDependency[Actor], jobs: NamedDependency[JobService]) -> Job:
     """Cancel a job that is queued or running; 409 where it is final already."""
     return await jobs.cancel(actor, job_id)
 

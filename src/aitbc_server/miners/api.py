@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 
 from aitbc.schemas.common import Page, Status
@@ -54,7 +54,10 @@ _AnyRequest = Request[Any, Any, Any]
 
 @post("/v1/miners/register", **for_operation(REGISTER, lenient_query=True), status_code=HTTP_200_OK)
 async def register_miner(
-    data: RegisterMiner, actor: NamedDependency[Actor], miners: NamedDependency[MinerService], miner_id: _MinerId = None
+    data: JSONBody[RegisterMiner],
+    actor: NamedDependency[Actor],
+    miners: NamedDependency[MinerService],
+    miner_id: _MinerId = None,
 ) -> Registered:
     """Register a miner, or replace what it said of itself before."""
     return Registered(session_token=await miners.register(actor, miner_id, data))
@@ -66,7 +69,10 @@ async def register_miner(
     status_code=HTTP_200_OK,
 )
 async def heartbeat(
-    data: Heartbeat, actor: NamedDependency[Actor], miners: NamedDependency[MinerService], miner_id: _MinerId = None
+    data: JSONBody[Heartbeat],
+    actor: NamedDependency[Actor],
+    miners: NamedDependency[MinerService],
+    miner_id: _MinerId = None,
 ) -> Status:
     """Keep the miner's leases. Fields that are not known are ignored."""
     await miners.heartbeat(actor, miner_id, data)
@@ -80,7 +86,7 @@ async def heartbeat(
     responses={HTTP_204_NO_CONTENT: ResponseSpec(None, description="There was no job for this miner in that time.")},
 )
 async def poll_jobs(
-    data: PollJobs,
+    data: JSONBody[PollJobs],
     actor: NamedDependency[Actor],
     dispatch: NamedDependency[JobDispatch],
     gate: NamedDependency[Gate],
@@ -113,8 +119,8 @@ async def poll_jobs(
     status_code=HTTP_200_OK,
 )
 async def submit_result(
-    job_id: str,
-    data: SubmitResult,
+    job_id: FromPath[str],
+    data: JSONBody[SubmitResult],
     actor: NamedDependency[Actor],
     miners: NamedDependency[MinerService],
     miner_id: _MinerId = None,
@@ -129,8 +135,8 @@ async def submit_result(
     status_code=HTTP_200_OK,
 )
 async def submit_failure(
-    job_id: str,
-    data: SubmitFailure,
+    job_id: FromPath[str],
+    data: JSONBody[SubmitFailure],
     actor: NamedDependency[Actor],
     miners: NamedDependency[MinerService],
     miner_id: _MinerId = None,
@@ -145,7 +151,7 @@ async def list_miners(
     actor: NamedDependency[Actor],
     miners: NamedDependency[MinerService],
     limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
-    cursor: str | None = None,
+    cursor: FromQuery[str | None] = None,
 ) -> Page[Miner]:
     """The tenant's miners of the key's environment, the most recently registered first."""
     return await miners.list(actor, limit=limit, cursor=cursor)
