@@ -26,7 +26,7 @@ def audit() -> None:
 
 
 @audit.command("list")
-@click.option("--action", metavar="NAME", help="Only this action, such as api_key.revoke.")
+@click.option("--action", metavar="NAME", help="Only this action, such as api_key.revoked.")
 @click.option("--actor", metavar="ID", help="Only what this key or person did.")
 @click.option("--key-id", type=KEY_ID, metavar="KEY_ID", help="Only what was done to this key.")
 @click.option("--from", "from_", type=MOMENT, metavar="WHEN", help="The start: RFC 3339, or 7d for 7 days ago.")
