@@ -15,6 +15,7 @@ from bench.common.goals import Goal
 from bench.common.machine import pinned, usable_cores
 from bench.common.options import Options
 from bench.common.results import Outcome, Round
+from bench.common.side_by_side import remarks
 
 if TYPE_CHECKING:
     from aitbc_server.gate.gate import Gate
@@ -32,7 +33,7 @@ def measure(options: Options) -> list[Outcome]:
         data = Path(temporary) / "data"
         keys = [one.key.encode() for one in seed(data, options.tenants)]
         rounds = asyncio.run(_rounds(data, keys, options))
-    return [Outcome(GOALS[0], median(each["decisions_per_s"] for each in rounds), rounds)]
+    return [Outcome(GOALS[0], median(each["decisions_per_s"] for each in rounds), rounds, remarks(rounds))]
 
 
 async def _rounds(data: Path, keys: Sequence[bytes], options: Options) -> list[Round]:
@@ -48,11 +49,17 @@ async def _rounds(data: Path, keys: Sequence[bytes], options: Options) -> list[R
 
 
 async def _for(gate: Gate, drawn: Sequence[bytes], seconds: float) -> Round:
-    decisions, started = 0, time.perf_counter()
+    decisions, started, used_before_s = 0, time.perf_counter(), time.process_time()
     while (passed_s := time.perf_counter() - started) < seconds:
         await _decide(gate, drawn)
         decisions += len(drawn)
-    return {"decisions": decisions, "seconds": round(passed_s, 3), "decisions_per_s": round(decisions / passed_s)}
+    return {
+        "system": "the gate",
+        "decisions": decisions,
+        "seconds": round(passed_s, 3),
+        "decisions_per_s": round(decisions / passed_s),
+        "system_cpu_share": round((time.process_time() - used_before_s) / passed_s, 3),
+    }
 
 
 async def _decide(gate: Gate, keys: Sequence[bytes]) -> None:

@@ -55,8 +55,8 @@ def compare(goal: Goal, sides: Mapping[str, Side], options: Options, *, folder: 
 
 def remarks(rounds: Sequence[Round]) -> list[str]:
     """What a reader of the ratio must know: rounds in which something else than the system set the pace."""
-    bound = [each for each in rounds if each["generator_bound"]]
-    starved = [each for each in rounds if each["system_cpu_share"] < BUSY_SHARE and not each["generator_bound"]]
+    bound = [each for each in rounds if each.get("generator_bound")]
+    starved = [each for each in rounds if each["system_cpu_share"] < BUSY_SHARE and not each.get("generator_bound")]
     found = []
     if bound:
         found.append(

@@ -53,3 +53,8 @@ def test_rounds_with_another_bottleneck_are_marked() -> None:
     assert len(found) == 2
     assert found[0].startswith("In 1 of 3 rounds (B) the load generator was the bottleneck")
     assert found[1].startswith("In 1 of 3 rounds (A) the system had less than 90% of its core")
+
+
+def test_a_measurement_in_process_is_marked_too() -> None:
+    """Where no generator takes part, a core that was shared still shows."""
+    assert len(remarks([{"system": "the gate", "system_cpu_share": 0.5}])) == 1
