@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from tests.e2e.processes import ServerProcess, admin, running
+from tests.e2e.processes import START_S, ServerProcess, admin, running, start
 
 from aitbc import keyformat
 
@@ -188,6 +188,9 @@ def test_on_postgresql_the_same_holds(tmp_path: Path, fresh_postgres: str) -> No
         assert answer(server, key) == (403, "tenant_suspended")
         second = admin(tmp_path / "elsewhere", "doctor", variables=beside)
         assert (second.returncode, "one is running, elsewhere" in second.stdout) == (0, True)
+        rival = start("serve", data_dir=tmp_path / "elsewhere", variables=beside)
+        assert rival.process.wait(START_S) == 1
+        assert rival.text().splitlines()[0] == "error: another server is running on this PostgreSQL database"
 
 
 def _execute(data: Path, statement: str) -> None:

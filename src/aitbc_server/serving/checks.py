@@ -89,7 +89,7 @@ async def pepper_versions(session: AsyncSession) -> dict[str, int]:
         .where(ApiKeyRow.revoked_at.is_(None))
         .group_by(ApiKeyRow.pepper_version)
     )
-    return dict((await session.execute(statement)).tuples().all())
+    return dict((await session.execute(statement)).all())
 
 
 async def refuse_dev_keys(database: Database) -> None:

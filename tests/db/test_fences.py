@@ -1,0 +1,86 @@
+"""The fence outbox between a server and a process beside it, on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aitbc_server.db import outbox
+from aitbc_server.db.draining import OutboxDrainer
+from aitbc_server.db.engine import Database
+from aitbc_server.db.fences import OutsideFences
+from aitbc_server.db.unit_of_work import UnitsOfWork
+
+
+class Server:
+    """A server that drops what it drains, and may be away."""
+
+    def __init__(self, database: Database, *, runs: bool) -> None:
+        self.runs = runs
+        self.dropped: list[set[str]] = []
+        self.drainer = OutboxDrainer(database, lambda tenant_ids: self.dropped.append(set(tenant_ids)))
+
+    async def is_there(self) -> bool:
+        """Whether it runs."""
+        return self.runs
+
+
+async def change(database: Database, fences: OutsideFences, *tenant_ids: str) -> bool:
+    """A change beside the server that makes these tenants stale; whether it was confirmed."""
+    async with UnitsOfWork(database, fences, lambda: 0).begin() as unit:
+        unit.makes_stale(*tenant_ids)
+        return await unit.commit()
+
+
+async def pending(database: Database) -> list[str]:
+    """The tenants in the outbox."""
+    async with database.read() as session:
+        return [row.tenant_id for row in await outbox.pending(session)]
+
+
+async def test_a_change_waits_until_the_server_has_dropped_its_records(database: Database) -> None:
+    """The command returns after the drop, never before (ASVS 8.3.2)."""
+    server = Server(database, runs=True)
+    fences = OutsideFences(database, server.is_there)
+    changing = asyncio.create_task(change(database, fences, "acme", "other"))
+    await asyncio.sleep(0.3)
+    assert not changing.done()
+    assert await pending(database) == ["acme", "other"]
+    await server.drainer.drain()
+    assert server.dropped == [{"acme", "other"}]
+    assert await changing
+    assert await pending(database) == []
+
+
+async def test_without_a_server_nothing_is_left_to_drain(database: Database) -> None:
+    """No server holds records: the change is in effect as it is committed."""
+    fences = OutsideFences(database, Server(database, runs=False).is_there)
+    assert await change(database, fences, "acme")
+    assert await pending(database) == []
+
+
+async def test_a_server_that_hangs_is_said_and_drains_later(database: Database) -> None:
+    """After the time limit the change counts as unconfirmed; its row stays for the server to find."""
+    server = Server(database, runs=True)
+    fences = OutsideFences(database, server.is_there, timeout_s=0.2)
+    assert not await change(database, fences, "acme")
+    assert fences.confirmed is False
+    assert await pending(database) == ["acme"]
+    await server.drainer.drain()
+    assert (server.dropped, await pending(database)) == ([{"acme"}], [])
+
+
+async def test_a_server_that_ends_meanwhile_is_not_waited_for(database: Database) -> None:
+    """It dies without draining: the command cleans up and returns."""
+    server = Server(database, runs=True)
+    changing = asyncio.create_task(change(database, OutsideFences(database, server.is_there), "acme"))
+    await asyncio.sleep(0.2)
+    server.runs = False
+    assert await changing
+    assert await pending(database) == []
+
+
+async def test_an_empty_outbox_costs_no_drop(database: Database) -> None:
+    """Draining nothing drops nothing."""
+    server = Server(database, runs=True)
+    await server.drainer.drain()
+    assert server.dropped == []
