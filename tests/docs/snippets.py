@@ -1,8 +1,8 @@
 """The fenced blocks of a page, and a shell that runs them in order as a reader would paste them.
 
 A ``sh`` or ``python`` block is run. A ``text`` block right behind one shows its output in part: each of its lines
-must be found in what was printed, in that order; ``…`` stands for anything. ``<!-- not run -->`` before a block
-leaves it out.
+must be found in what was printed, in that order; ``…`` stands for anything, and spaces may be more or fewer.
+``<!-- not run -->`` before a block leaves it out.
 """
 
 from __future__ import annotations
@@ -57,12 +57,17 @@ def missing(expected: tuple[str, ...], printed: str) -> str | None:
     for line in expected:
         if line.strip() == "…":
             continue
-        pattern = "[^\n]*".join(re.escape(part.strip()) for part in line.split("…"))
+        pattern = "[^\n]*".join(_spaced(part) for part in line.split("…"))
         match = re.compile(pattern).search(printed, position)
         if match is None:
             return line
         position = match.end()
     return None
+
+
+def _spaced(text: str) -> str:
+    """A pattern for text of which the spaces may be more or fewer: tables are as wide as their contents."""
+    return "[ \\t]+".join(re.escape(word) for word in text.split())
 
 
 def run(found: list[Snippet], folder: Path) -> list[str]:

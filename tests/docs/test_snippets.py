@@ -45,6 +45,7 @@ def test_output_is_compared_in_order_and_in_part() -> None:
     printed = "Revoked key_0123 (demo).\n  60 200\n   1 429\n"
     assert missing(("Revoked key_… (demo).", "60 200", "…", "1 429"), printed) is None
     assert missing(("1 429", "60 200"), printed) == "60 200"
+    assert missing(("60  200", "1429"), printed) == "1429"
     assert missing(("Revoked…200",), printed) == "Revoked…200"
 
 

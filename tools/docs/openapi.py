@@ -11,6 +11,7 @@ from typing import Any, cast
 import httpx2
 
 from aitbc_server.app import create_app
+from aitbc_server.gate.asgi import GateMiddleware
 from aitbc_server.gate.operations import Route
 from aitbc_server.settings import Settings
 
@@ -20,6 +21,7 @@ def load() -> tuple[dict[str, Any], tuple[Route, ...]]:
     """The document as a client would fetch it, and every route with its operation."""
     with tempfile.TemporaryDirectory() as folder:
         app = create_app(Settings(data_dir=Path(folder)))
+        assert isinstance(app, GateMiddleware)
         return asyncio.run(_fetch(app)), app._operations.routes  # noqa: SLF001 - the gate's own table is the authority
 
 
