@@ -25,7 +25,7 @@ MAX_ADDRESSES = 100_000
 class _Address(msgspec.Struct, gc=False):
     failures: Log = msgspec.field(default_factory=Log)
     last_us: int = 0
-    last_lookup_us: int = -US_PER_S
+    last_lookup_us: int = 0
 
 
 class GuessLimiter:
@@ -59,7 +59,7 @@ class GuessLimiter:
         if client_ip is None:
             return
         group = _group(client_ip)
-        address = self._addresses.setdefault(group, _Address())
+        address = self._addresses.setdefault(group, _Address(last_lookup_us=now_us))
         self._addresses.move_to_end(group)
         _evict(address, now_us)
         # Beyond the limit nothing is added, so that an address costs the same memory however long it goes on, but

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import msgspec
 
@@ -82,21 +82,20 @@ class ClientAddress:
         for hop in reversed(hops):
             address = hop.strip()
             if not self._is_trusted(address):
-                return address if _is_address(address) else peer
+                return peer if _address(address) is None else address
             peer = address
         return peer
 
     def _is_trusted(self, text: str | None) -> bool:
-        try:
-            address = ip_address(text or "")
-        except ValueError:
-            return False
-        return any(address in network for network in self._trusted)
+        address = _address(text)
+        return address is not None and any(address in network for network in self._trusted)
 
 
-def _is_address(text: str) -> bool:
+def _address(text: str | None) -> IPv4Address | IPv6Address | None:
+    """The address; IPv4 written as IPv6, as sockets for both show it, as itself. None for what is no address."""
     try:
-        ip_address(text)
+        address = ip_address(text or "")
     except ValueError:
-        return False
-    return True
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
