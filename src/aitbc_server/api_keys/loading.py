@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import ip_network
 
 import msgspec
@@ -20,6 +22,11 @@ from aitbc_server.wire import encode, to_builtins
 # These change with use; whoever answers adds them (see ``LastUse``).
 _CHANGING = ("last_used_at", "last_used_ip", "previous_secret")
 
+# What most keys have in common is one object for all of them: a server holds hundreds of thousands of records.
+_NO_GRANTS: dict[str, TenantRecord] = {}
+_NO_METADATA = b"{}"
+_SHARED_SCOPE_SETS = 1024
+
 
 def tenant_record(tenant: TenantRow, plan: PlanRow) -> TenantRecord:
     """The gate's view of a tenant."""
@@ -34,17 +41,17 @@ def tenant_record(tenant: TenantRow, plan: PlanRow) -> TenantRecord:
 
 def key_record(row: ApiKeyRow, tenant: TenantRecord, granted: Iterable[TenantRecord], at: Timestamp) -> KeyRecord:
     """The gate's view of a key."""
-    tenants = {each.id: each for each in granted}
+    tenants = {each.id: each for each in granted} or _NO_GRANTS
     document = to_builtins(api_key(row, list(tenants), at))
     fixed = {field: value for field, value in document.items() if field not in _CHANGING}
     return KeyRecord(
         kid=row.kid,
         key_id=key_id(row.kid),
         name=row.name,
-        environment=row.environment,
+        environment=sys.intern(row.environment),
         tenant=tenant,
         granted=tenants,
-        scopes=frozenset(row.scopes),
+        scopes=_scopes(tuple(row.scopes)),
         revoked=row.revoked_at is not None,
         enabled=row.enabled,
         expires_at_us=_us(row.expires_at),
@@ -52,9 +59,9 @@ def key_record(row: ApiKeyRow, tenant: TenantRecord, granted: Iterable[TenantRec
         limit_per_minute=row.limit_per_minute,
         verifies_all=row.verifies_all,
         limit_set=limit_set(tenant, row.kid, row.limit_per_minute),
-        usage_id=(tenant.id, row.environment, row.kid),
+        usage_id=(tenant.id, sys.intern(row.environment), row.kid),
         document=encode(fixed)[:-1],
-        metadata=msgspec.json.encode(row.metadata_),
+        metadata=msgspec.json.encode(row.metadata_) if row.metadata_ else _NO_METADATA,
         previous_expires_at_us=_us(row.previous_expires_at),
         previous_last_used_us=_us(row.previous_last_used_at),
     )
@@ -83,6 +90,11 @@ def api_key(row: ApiKeyRow, tenant_ids: Iterable[str], at: Timestamp) -> ApiKey:
         secret_created_at=row.secret_created_at,
         previous_secret=_previous_secret(row, at),
     )
+
+
+@lru_cache(_SHARED_SCOPE_SETS)
+def _scopes(scopes: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(scopes)
 
 
 def _us(at: Timestamp | None) -> int | None:

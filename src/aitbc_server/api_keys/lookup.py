@@ -7,6 +7,7 @@ objects is left until the secret was found right, so that an unknown kid and a w
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,8 +53,9 @@ class Found:
     @property
     def stored_secrets(self) -> StoredSecrets | None:
         """What the presented secret is compared with; None where there is no such key."""
-        row = self._rows[0]
-        return None if row.kid is None else StoredSecrets.of(row)
+        # Read in either case: leaving that out for an unknown kid would show in the time.
+        stored = StoredSecrets.of(self._rows[0])
+        return None if self._rows[0].kid is None else stored
 
     def key(self) -> ApiKeyRow:
         """The key, as a model that belongs to no session."""
@@ -91,7 +93,8 @@ def _tenant(row: Row[Any], label: str) -> TenantRecord:
     return TenantRecord(
         id=getattr(row, f"{label}_id"),
         name=getattr(row, f"{label}_name"),
-        plan=getattr(row, f"{label}_plan"),
+        # One text for all the tenants on a plan.
+        plan=sys.intern(getattr(row, f"{label}_plan")),
         limit_per_minute=getattr(row, f"{label}_limit"),
         suspended=getattr(row, f"{label}_suspended_at") is not None,
     )
