@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, ForeignKey, Index, String, Text, literal_column, text
+from sqlalchemy import ForeignKey, Index, String, Text, literal_column, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aitbc_server.db.base import Base
 from aitbc_server.db.types import Json, OptionalJson, OptionalTime, TenantIdColumn, Time
 
-# Partial indexes: they hold what is queued or running and not the history, whatever its length. A query uses one
-# only where it names the state as a literal, which QUEUED and RUNNING here are for.
-QUEUED = literal_column("jobs.state = 'QUEUED'", Boolean())
-RUNNING = literal_column("jobs.state = 'RUNNING'", Boolean())
-
 
 def _partial(name: str, state: str, *columns: str) -> Index:
+    # It holds what is queued or running and not the history, whatever its length.
     where = text(f"state = '{state}'")
     return Index(name, *columns, sqlite_where=where, postgresql_where=where)
 
@@ -57,3 +53,8 @@ class JobRow(Base):
         _partial("ix_jobs_lease", "RUNNING", "lease_expires_at"),
         _partial("ix_jobs_miner", "RUNNING", "miner_kid", "miner_id"),
     )
+
+
+# A query uses a partial index only where it names the state as a literal: these two are for that.
+QUEUED = JobRow.state == literal_column("'QUEUED'", JobRow.state.type)
+RUNNING = JobRow.state == literal_column("'RUNNING'", JobRow.state.type)
