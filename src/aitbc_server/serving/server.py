@@ -14,11 +14,12 @@ from aitbc_server.app import create_app
 from aitbc_server.db.engine import Database
 from aitbc_server.secret_keys import SecretKeys
 from aitbc_server.serving import checks, folder, presence
+from aitbc_server.serving.errors import StartError
 from aitbc_server.serving.lifespan import Lifespan
 from aitbc_server.serving.listener import Listener, address_of, bind
 from aitbc_server.serving.probe import until_ready
 from aitbc_server.serving.stop_signals import stop_signals
-from aitbc_server.settings import Settings
+from aitbc_server.settings import Settings, reason
 from aitbc_server.stopping import Stopping
 
 logger = logging.getLogger(__name__)
@@ -90,7 +91,10 @@ async def _serve_requests(settings: Settings, role: Role, listening: socket.sock
     stopping = Stopping()
     app = create_app(settings, stopping=stopping)
     lifespan = Lifespan(app)
-    await lifespan.start()
+    try:
+        await lifespan.start()
+    except OSError as error:
+        raise StartError(f"the data folder {settings.data_dir} cannot be used: {reason(error)}") from error
     host, port = address_of(listening)
     url = url_of(host, port)
     listener = Listener(app, listening)
@@ -113,6 +117,7 @@ async def _serve_requests(settings: Settings, role: Role, listening: socket.sock
         drained = await _stop(listener, serving, lifespan)
     if broke:
         logger.error("the server broke: %s", serving.exception() or "its listener ended")
+    logger.info("stopped")
     return _End(1 if broke else 0, drained)
 
 
