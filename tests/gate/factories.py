@@ -14,7 +14,7 @@ from aitbc_server.gate.gate import Gate
 from aitbc_server.gate.guesses import GuessLimiter
 from aitbc_server.gate.loads import SourceUnavailableError
 from aitbc_server.gate.operations import Operation
-from aitbc_server.gate.records import Credential, KeyRecord, TenantRecord, limit_set
+from aitbc_server.gate.records import Credential, KeyRecord, TenantRecord, limit_set, tenant_record
 from aitbc_server.gate.store import Store, StoreUnavailableError, Taken
 from aitbc_server.gate.store_memory import MemoryStore
 
@@ -23,7 +23,7 @@ SECOND_US = 1_000_000
 ANY = Operation("things.any")
 
 DOCUMENT = (
-    b'{"id":"key_%b","name":"a key","masked":"aitbc_live_%b_\xe2\x80\xa6abcd","environment":"%b","preset":null,'
+    b'{"id":"key_%b","name":"%b","masked":"aitbc_live_%b_\xe2\x80\xa6abcd","environment":"%b","preset":null,'
     b'"scopes":["jobs:read"],"tenant_id":"%b","tenant_ids":[],"status":"active",'
     b'"created_at":"2026-11-24T00:00:00.000Z","created_by":null,"expires_at":null,"allowed_ips":[],'
     b'"limit_per_minute":null,"metadata":{},"secret_created_at":"2026-11-24T00:00:00.000Z"'
@@ -126,7 +126,7 @@ class GateParts:
 
 def tenant(tenant_id: str = "alice", limit: int = 60, plan: str = "free", *, suspended: bool = False) -> TenantRecord:
     """A tenant."""
-    return TenantRecord(tenant_id, f"{tenant_id}'s own", plan, limit, suspended)
+    return tenant_record(tenant_id, f"{tenant_id}'s own", plan, limit, suspended=suspended)
 
 
 def key(
@@ -138,14 +138,13 @@ def key(
     scopes: Iterable[str] = PRESET_SCOPES[Preset.CLIENT],
     networks: Iterable[str] = (),
     limit: int | None = None,
+    name: str = "a key",
     **fields: Any,
 ) -> KeyRecord:
     """A key that may do everything that ``scopes`` say."""
     home = of or tenant()
     values: dict[str, Any] = {
         "kid": kid,
-        "key_id": f"key_{kid}",
-        "name": "a key",
         "environment": environment,
         "tenant": home,
         "granted": {each.id: each for each in granted},
@@ -158,7 +157,7 @@ def key(
         "verifies_all": False,
         "limit_set": limit_set(home, kid, limit),
         "usage_id": (home.id, environment, kid),
-        "document": DOCUMENT % (kid.encode(), kid.encode(), environment.encode(), home.id.encode()),
+        "document": DOCUMENT % (kid.encode(), name.encode(), kid.encode(), environment.encode(), home.id.encode()),
         "metadata": b"{}",
     }
     return KeyRecord(**values | fields)

@@ -181,7 +181,7 @@ def test_who_may_do_what_to_a_key(
     previous: bool,
 ) -> None:
     """Design 4: to itself a key may do what needs no scope; a secret in its grace period may not. ASVS 8.2.1, 8.2.2."""
-    credential = Credential(key(scopes=scopes, key_id="key_own"), is_previous=previous)
+    credential = Credential(key(kid="own", scopes=scopes), is_previous=previous)
     assert refused(credential, facts(operation, key_id=key_id)) == (in_grace if previous else current)
 
 

@@ -6,7 +6,7 @@ import json
 
 from tests.gate.factories import key, tenant
 
-from aitbc_server.gate.records import TenantRecord, limit_set
+from aitbc_server.gate.records import limit_set, tenant_record
 
 
 def test_equal_plans_share_their_limits() -> None:
@@ -31,5 +31,5 @@ def test_a_plan_may_have_any_name() -> None:
 
 def test_a_tenants_name_is_escaped() -> None:
     """It is its owner's own words."""
-    document = TenantRecord("alice", 'Alice "the" <script>\n', "free", 60, False).document
+    document = tenant_record("alice", 'Alice "the" <script>\n', "free", 60, suspended=False).document
     assert json.loads(document) == {"id": "alice", "name": 'Alice "the" <script>\n', "plan": "free"}

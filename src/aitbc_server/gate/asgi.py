@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from typing import Any, Protocol
@@ -40,6 +41,7 @@ _ALWAYS: Headers = [
 ]
 
 _POLICY_VIOLATION = 1008
+_PORT = re.compile(rb":[0-9]*\Z")
 
 
 class Context(msgspec.Struct, eq=False):
@@ -208,5 +210,4 @@ def _refuse_foreign_host(raw_headers: RawHeaders, allowed_hosts: frozenset[bytes
 
 def _host_name(host: bytes) -> bytes:
     """The name in a Host header, without its port."""
-    name = host.rpartition(b"]")[0] + b"]" if host.startswith(b"[") else host.partition(b":")[0]
-    return name.lower()
+    return _PORT.sub(b"", host).lower()

@@ -11,6 +11,8 @@ from ipaddress import IPv4Network, IPv6Network
 
 import msgspec
 
+from aitbc_server.ids import key_id
+
 #: A header as ASGI wants it: name in lower case, value.
 Header = tuple[bytes, bytes]
 
@@ -53,18 +55,19 @@ class LimitSet(msgspec.Struct, frozen=True, gc=False):
 
 
 class TenantRecord(msgspec.Struct, frozen=True, gc=False):
-    """A tenant and its plan's limit; ``document`` is its JSON in the answer of self."""
+    """A tenant and its plan's limit; ``document`` is its JSON in the answer of self, which alone holds its name."""
 
     id: str
-    name: str
     plan: str
     limit_per_minute: int
     suspended: bool
-    document: bytes = b""
+    document: bytes
 
-    def __post_init__(self) -> None:
-        document = msgspec.json.encode({"id": self.id, "name": self.name, "plan": self.plan})
-        msgspec.structs.force_setattr(self, "document", document)
+
+def tenant_record(tenant_id: str, name: str, plan: str, limit_per_minute: int, *, suspended: bool) -> TenantRecord:
+    """The record of a tenant."""
+    document = msgspec.json.encode({"id": tenant_id, "name": name, "plan": plan})
+    return TenantRecord(tenant_id, plan, limit_per_minute, suspended, document)
 
 
 class KeyRecord(msgspec.Struct, frozen=True, gc=False):
@@ -76,8 +79,6 @@ class KeyRecord(msgspec.Struct, frozen=True, gc=False):
     """
 
     kid: str
-    key_id: str
-    name: str
     environment: str
     tenant: TenantRecord
     granted: dict[str, TenantRecord]
@@ -94,6 +95,20 @@ class KeyRecord(msgspec.Struct, frozen=True, gc=False):
     metadata: bytes
     previous_expires_at_us: int | None = None
     previous_last_used_us: int | None = None
+
+    @property
+    def key_id(self) -> str:
+        """The key's public id."""
+        return key_id(self.kid)
+
+    @property
+    def name(self) -> str:
+        """The key's name. It is seldom asked for, so that it stands in the document alone."""
+        return msgspec.json.decode(self.document + b"}", type=_Named).name
+
+
+class _Named(msgspec.Struct):
+    name: str
 
 
 class Credential(msgspec.Struct, frozen=True, gc=False):
