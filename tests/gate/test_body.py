@@ -117,3 +117,11 @@ async def test_a_client_that_hangs_up_is_not_answered() -> None:
 async def test_bad_bodies(body: bytes, code: str, fields: list[str]) -> None:
     """400 for what is no JSON, 422 naming the field for what has another shape; never 500. ASVS 2.2.1."""
     assert await refused(Client(body)) == (code, fields)
+
+
+async def test_nesting_beyond_any_measure() -> None:
+    """Also where a field may hold anything, nothing overflows."""
+    body = b'{"x":' + b"[" * 200_000
+    with pytest.raises(DomainError) as caught:
+        await read_json(msgspec.json.Decoder(dict[str, Any]), JSON, Client(body).receive)
+    assert (caught.value.code, caught.value.errors[0].field) == ("validation_error", "body")
