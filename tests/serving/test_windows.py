@@ -9,12 +9,12 @@ import msgspec
 import pytest
 
 from aitbc_server.gate.counter import UsageCounter
-from aitbc_server.gate.records import TenantRecord, limit_set
+from aitbc_server.gate.records import limit_set, tenant_record
 from aitbc_server.gate.store_memory import MemoryStore
 from aitbc_server.serving.windows import kept_windows
 
 T0 = 1_800_000_000_000_000
-LIMITS = limit_set(TenantRecord("acme", "acme", "two", 2, suspended=False), "k" * 12, None)
+LIMITS = limit_set(tenant_record("acme", "acme", "two", 2, suspended=False), "k" * 12, None)
 
 
 class Clock:

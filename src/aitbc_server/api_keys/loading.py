@@ -16,7 +16,6 @@ from aitbc_server.api_keys.model import ApiKeyRow
 from aitbc_server.clock import Timestamp, to_ms
 from aitbc_server.gate.records import KeyRecord, TenantRecord, limit_set
 from aitbc_server.ids import key_id
-from aitbc_server.tenants.model import PlanRow, TenantRow
 from aitbc_server.wire import encode, to_builtins
 
 # These change with use; whoever answers adds them (see ``LastUse``).
@@ -28,17 +27,6 @@ _NO_METADATA = b"{}"
 _SHARED_SCOPE_SETS = 1024
 
 
-def tenant_record(tenant: TenantRow, plan: PlanRow) -> TenantRecord:
-    """The gate's view of a tenant."""
-    return TenantRecord(
-        id=tenant.id,
-        name=tenant.name,
-        plan=plan.id,
-        limit_per_minute=plan.limit_per_minute,
-        suspended=tenant.suspended_at is not None,
-    )
-
-
 def key_record(row: ApiKeyRow, tenant: TenantRecord, granted: Iterable[TenantRecord], at: Timestamp) -> KeyRecord:
     """The gate's view of a key."""
     tenants = {each.id: each for each in granted} or _NO_GRANTS
@@ -46,8 +34,6 @@ def key_record(row: ApiKeyRow, tenant: TenantRecord, granted: Iterable[TenantRec
     fixed = {field: value for field, value in document.items() if field not in _CHANGING}
     return KeyRecord(
         kid=row.kid,
-        key_id=key_id(row.kid),
-        name=row.name,
         environment=sys.intern(row.environment),
         tenant=tenant,
         granted=tenants,

@@ -34,7 +34,7 @@ from aitbc_server.api_keys.matching import StoredSecrets
 from aitbc_server.api_keys.model import ApiKeyGrantRow, ApiKeyRow
 from aitbc_server.clock import from_ms
 from aitbc_server.db.types import TimestampColumn
-from aitbc_server.gate.records import TenantRecord
+from aitbc_server.gate.records import TenantRecord, tenant_record
 from aitbc_server.tenants.model import PlanRow, TenantRow
 
 _KEY_COLUMNS = tuple(ApiKeyRow.__mapper__.column_attrs)
@@ -90,12 +90,12 @@ def _decoded(name: str, value: Any) -> Any:
 
 
 def _tenant(row: Row[Any], label: str) -> TenantRecord:
-    return TenantRecord(
-        id=getattr(row, f"{label}_id"),
-        name=getattr(row, f"{label}_name"),
+    return tenant_record(
+        getattr(row, f"{label}_id"),
+        getattr(row, f"{label}_name"),
         # One text for all the tenants on a plan.
-        plan=sys.intern(getattr(row, f"{label}_plan")),
-        limit_per_minute=getattr(row, f"{label}_limit"),
+        sys.intern(getattr(row, f"{label}_plan")),
+        getattr(row, f"{label}_limit"),
         suspended=getattr(row, f"{label}_suspended_at") is not None,
     )
 
