@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, cast
 
 from litestar import Litestar, Request
@@ -58,6 +58,9 @@ from aitbc_server.usage.flusher import UsageFlusher
 from aitbc_server.usage.last_use import LastUses
 from aitbc_server.usage.service import UsageService
 
+#: What runs beside the requests, from the start to the stop.
+Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
+
 
 def create_app(settings: Settings, clock: Clock = system_clock, stopping: Stopping | None = None) -> App:
     """The whole server as one ASGI app. ``stopping`` tells it of a stop before requests in flight are waited for."""
@@ -89,26 +92,16 @@ def create_app(settings: Settings, clock: Clock = system_clock, stopping: Stoppi
         recorder=last_uses,
         clock=clock,
     )
-    app = Litestar(
-        route_handlers=[
-            *health.ROUTES,
-            *api_keys_api.ROUTES,
-            *usage_api.ROUTES,
-            *audit_api.ROUTES,
-            *jobs_api.ROUTES,
-            *miners_api.ROUTES,
-            *openapi.ROUTES,
-        ],
-        dependencies={
-            "actor": Provide(_actor, sync_to_thread=False),
-            "api_keys": _constant(api_keys),
-            "usage": _constant(UsageService(units, counter)),
-            "jobs": _constant(JobService(units, cursors, idempotency, waiting)),
-            "miners": _constant(MinerService(units, cursors, waiting, lease_s=lease_s)),
-            "dispatch": _constant(JobDispatch(units, waiting, lease_s=lease_s)),
-            "gate": _constant(gate),
-            "readiness": _constant(Readiness(database, stopping)),
-            "audit_log": _constant(AuditReader(units, cursors)),
+    app = _framework(
+        services={
+            "api_keys": api_keys,
+            "usage": UsageService(units, counter),
+            "jobs": JobService(units, cursors, idempotency, waiting),
+            "miners": MinerService(units, cursors, waiting, lease_s=lease_s),
+            "dispatch": JobDispatch(units, waiting, lease_s=lease_s),
+            "gate": gate,
+            "readiness": Readiness(database, stopping),
+            "audit_log": AuditReader(units, cursors),
         },
         # Left in the opposite order: the database closes when everything is stored.
         lifespan=[
@@ -121,13 +114,6 @@ def create_app(settings: Settings, clock: Clock = system_clock, stopping: Stoppi
             lambda _: idempotency.purging(),
             lambda _: rotation.running(),
         ],
-        exception_handlers=http_errors.EXCEPTION_HANDLERS,
-        guards=GUARDS,
-        request_class=JsonRequest,
-        type_encoders={Timestamp: Timestamp.text},
-        request_max_body_size=MAX_BODY_BYTES,
-        openapi_config=None,
-        logging_config=None,
     )
     served = GateMiddleware(
         cast("App", app),
@@ -138,6 +124,33 @@ def create_app(settings: Settings, clock: Clock = system_clock, stopping: Stoppi
         allowed_hosts=settings.allowed_hosts,
     )
     return Cors(served, settings.cors_origins) if settings.cors_origins else served
+
+
+def _framework(services: Mapping[str, Any], lifespan: Sequence[Lifespan]) -> Litestar:
+    """Litestar with every route; handlers get ``services`` by name."""
+    return Litestar(
+        route_handlers=[
+            *health.ROUTES,
+            *api_keys_api.ROUTES,
+            *usage_api.ROUTES,
+            *audit_api.ROUTES,
+            *jobs_api.ROUTES,
+            *miners_api.ROUTES,
+            *openapi.ROUTES,
+        ],
+        dependencies={
+            "actor": Provide(_actor, sync_to_thread=False),
+            **{name: _constant(service) for name, service in services.items()},
+        },
+        lifespan=lifespan,
+        exception_handlers=http_errors.EXCEPTION_HANDLERS,
+        guards=GUARDS,
+        request_class=JsonRequest,
+        type_encoders={Timestamp: Timestamp.text},
+        request_max_body_size=MAX_BODY_BYTES,
+        openapi_config=None,
+        logging_config=None,
+    )
 
 
 @asynccontextmanager

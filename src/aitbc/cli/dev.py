@@ -28,13 +28,13 @@ from aitbc.cli.settings import Settings, pass_settings
 @click.option("--no-miner", is_flag=True, help="Without a miner of its own.")
 @pass_settings
 def dev(settings: Settings, /, port: int, data_dir: Path, no_miner: bool) -> None:
-    """Start a server for development on this machine, with a tenant, keys and a miner.
+    """Start a server for development, with keys and a miner.
 
     It prints the keys and writes them to FOLDER/dev.env for a shell to load. A later start on the same folder keeps
     them. CLIENT_API_KEY and MINER_API_KEY are taken from the environment where they are set: any text of 16
     characters or more.
 
-    It listens on 127.0.0.1 only. All keys are of the environment test.
+    It listens on 127.0.0.1 only, and has the tenant test-tenant, plan pro. All keys are of the environment test.
     """
     from aitbc_server import logging
     from aitbc_server.dev.banner import banner

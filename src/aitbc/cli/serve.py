@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @pass_settings
 def serve(settings: Settings) -> None:
-    """Start the server, as the variables AITBC_* configure it.
+    """Start the server.
 
-    AITBC_DATA_DIR names the folder for its files, AITBC_HOST and AITBC_PORT where it listens,
-    AITBC_DATABASE_URL a PostgreSQL database in place of SQLite. The documentation lists them all.
+    The variables AITBC_* configure it: AITBC_DATA_DIR names the folder for its files, AITBC_HOST and AITBC_PORT
+    where it listens, AITBC_DATABASE_URL a PostgreSQL database in place of SQLite. The documentation lists them all.
 
     It stops on Ctrl-C or SIGTERM, within 5 seconds and without losing anything; a second Ctrl-C ends it at once.
     Its log is on standard error: short lines on a terminal, JSON elsewhere.

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 )
 @pass_settings
 def verify_audit(settings: Settings, /, head_file: Path | None, new_head_file: Path | None) -> None:
-    """Check that no row of the audit log was edited, removed or moved.
+    """Check that the audit log was not tampered with.
 
-    It names the first such row of each tenant, and the exit code is 1.
+    No row may have been edited, removed or moved. It names the first such row of each tenant, and the exit code is 1.
     """
     from aitbc_server.audit import verify
 
