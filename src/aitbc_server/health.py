@@ -55,7 +55,7 @@ async def live() -> Health:
     return Health()
 
 
-@get("/health/ready", **for_operation(Operation("health.ready", public=True)))
+@get("/health/ready", **for_operation(Operation("health.ready", public=True), errors=[Code.UNAVAILABLE]))
 async def ready(readiness: NamedDependency[Readiness]) -> Health:
     """The server can do its work: the database answers and has the right schema. Else 503."""
     await readiness.check()

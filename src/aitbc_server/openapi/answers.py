@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import NoneType
 from typing import Any, get_args, get_origin
 
-from litestar import Response
+from litestar import MediaType, Response
 from litestar.handlers import HTTPRouteHandler
 
 from aitbc.schemas.problem import Problem
@@ -80,7 +80,7 @@ def answers(handler: HTTPRouteHandler, schemas: Schemas, *, has_path_parameters:
 def _successes(handler: HTTPRouteHandler, schemas: Schemas, limits: tuple[str, ...]) -> dict[str, Any]:
     kind = _returned(handler)
     headers = _headers(*limits)
-    content = _json(schemas.of(kind))
+    content = _html() if handler.media_type == MediaType.HTML else _json(schemas.of(kind))
     described = {str(handler.status_code): {"description": "Done.", "headers": headers, **content}}
     if "confirmed" in getattr(kind, "__struct_fields__", ()):
         description = "Committed, and in effect on every node soon: `confirmed` is false."
@@ -103,6 +103,10 @@ def _returned(handler: HTTPRouteHandler) -> Any:
 
 def _json(schema: Schema) -> dict[str, Any]:
     return {"content": {"application/json": {"schema": schema}}}
+
+
+def _html() -> dict[str, Any]:
+    return {"content": {"text/html": {"schema": {"type": "string"}}}}
 
 
 def _headers(*names: str) -> dict[str, Any]:

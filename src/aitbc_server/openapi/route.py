@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Request, Response, get
+from litestar import MediaType, Request, Response, get
 
 from aitbc_server.gate.operations import Operation
 from aitbc_server.openapi.document import describe
+from aitbc_server.openapi.page import POLICY, page
 from aitbc_server.routing import for_operation
 from aitbc_server.wire import encode
 
 _MADE = "openapi"
+_PAGE = "openapi_page"
 
 
 @get("/openapi.json", **for_operation(Operation("openapi", public=True)), sync_to_thread=False)
@@ -23,4 +25,13 @@ def openapi(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
     return Response(made[_MADE], media_type="application/json")
 
 
-ROUTES = [openapi]
+@get("/docs", **for_operation(Operation("docs", public=True)), media_type=MediaType.HTML, sync_to_thread=False)
+def docs(request: Request[Any, Any, Any]) -> Response[str]:
+    """The same description as a page for people."""
+    made = request.app.state
+    if _PAGE not in made:
+        made[_PAGE] = page(describe(request.app))
+    return Response(made[_PAGE], media_type=MediaType.HTML, headers={"content-security-policy": POLICY})
+
+
+ROUTES = [openapi, docs]
