@@ -10,6 +10,7 @@ from litestar import Request
 from litestar.exceptions import InternalServerException
 
 from aitbc_server.errors import Code, DomainError, invalid
+from aitbc_server.routing import without_none
 from aitbc_server.validation import BODY, field_error
 
 
@@ -30,7 +31,8 @@ class JsonRequest(Request[Any, Any, Any]):
                 return None
             raise invalid(BODY, "is missing; send a JSON object")
         self._refuse_other_types()
-        return decode(body, wanted.annotation)
+        # A body may be left out; "null" is not one that is left out.
+        return decode(body, without_none(wanted.annotation))
 
     async def _whole_body(self) -> bytes:
         try:

@@ -73,10 +73,11 @@ def bodies_of(handler: BaseRouteHandler) -> tuple[Any, ...]:
     """The types that a handler's body may have."""
     field = handler.parsed_data_field
     declared = tuple(handler.opt.get(_BODIES, ()))
-    return declared or (() if field is None else (_without_none(field.annotation),))
+    return declared or (() if field is None else (without_none(field.annotation),))
 
 
-def _without_none(kind: Any) -> Any:
+def without_none(kind: Any) -> Any:
+    """The type itself, where None is another choice beside it."""
     if get_origin(kind) is UnionType and NoneType in get_args(kind):
         [kind] = [each for each in get_args(kind) if each is not NoneType]
     return kind
@@ -131,7 +132,7 @@ def only_known_query(connection: ASGIConnection[Any, Any, Any, Any], handler: Ba
     errors = []
     for name, _ in parse_qsl(raw.decode("latin-1"), keep_blank_values=True):
         if name not in known:
-            errors.append(FieldError(field=name[:100], message="is not a query parameter of this path"))
+            errors.append(FieldError(field=name[:100] or "query", message="is not a query parameter of this path"))
         elif name in seen:
             errors.append(FieldError(field=name, message="is given more than once"))
         seen.add(name)

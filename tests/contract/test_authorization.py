@@ -14,7 +14,7 @@ from tests.support.shape import faults
 
 from aitbc.schemas.scopes import Scope
 
-NO_ROUTES = ("/", "/v1", "/v1/", "/v2/jobs", "/v1/jobs/", "/v1/jobs/a/b", "/metrics", "/docs", "/admin", "/static/x")
+NO_ROUTES = ("/", "/v1", "/v1/", "/v2/jobs", "/v1/jobs/", "/v1/jobs/a/b", "/metrics", "/docs/", "/admin", "/static/x")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "FOO")
 
 

@@ -26,6 +26,8 @@ from aitbc_server.tenants.model import PlanRow
 HOME, STRANGER, SUSPENDED = "acme", "globex", "closed"
 ROOMY = 1_000_000
 
+_TEMPLATE: list[bytes] = []
+
 
 @cache
 def routes() -> tuple[Route, ...]:
@@ -76,12 +78,25 @@ class Installation(World):
         return Key(key.id, keyformat.build(*older))
 
 
+async def _migrated() -> bytes:
+    """A migrated database, made once: the migrations have tests of their own."""
+    if not _TEMPLATE:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "aitbc.db"
+            database = Database(f"sqlite+aiosqlite:///{file}")
+            await migrate.upgrade(database)
+            await database.close()
+            _TEMPLATE.append(file.read_bytes())
+    return _TEMPLATE[0]
+
+
 @asynccontextmanager
 async def installed(folder: Path) -> AsyncIterator[Installation]:
     """A fresh installation on SQLite with its tenants."""
-    database = Database(f"sqlite+aiosqlite:///{folder / 'aitbc.db'}")
+    file = folder / "aitbc.db"
+    file.write_bytes(await _migrated())
+    database = Database(f"sqlite+aiosqlite:///{file}")
     try:
-        await migrate.upgrade(database)
         installation = Installation(database, folder, Clock())
         async with database.write() as session:
             await session.execute(update(PlanRow).where(PlanRow.id == "enterprise").values(limit_per_minute=ROOMY))

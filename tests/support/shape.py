@@ -12,6 +12,7 @@ import httpx2
 from aitbc_server.errors import Code
 from aitbc_server.problem import STATUS
 
+TYPES = {"application/json", "application/problem+json", "text/html; charset=utf-8"}
 PROBLEM_FIELDS = ["type", "title", "status", "detail", "code", "request_id"]
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 # What may be a time, however it is written: a date, or a date with a time of day.
@@ -28,7 +29,7 @@ def faults(answer: httpx2.Response, *, checked: bool | None = None, no_credentia
     found = [*_common(answer), *_limits(answer, checked=checked)]
     if answer.status_code >= 400:
         found += [*_problem(answer), *_error_headers(answer, no_credential=no_credential)]
-    elif answer.content:
+    elif answer.content and answer.headers["content-type"] == "application/json":
         found += _times(answer.json())
     return found
 
@@ -45,7 +46,7 @@ def _common(answer: httpx2.Response) -> Iterator[str]:
         yield "tells referrers"
     if not re.fullmatch(r"req_[0-9a-f]+", headers.get("x-request-id", "")):
         yield "no request id"
-    if answer.content and headers.get("content-type") not in {"application/json", "application/problem+json"}:
+    if answer.content and headers.get("content-type") not in TYPES:
         yield f"content type {headers.get('content-type')}"
     if len(answer.headers.get_list("content-type")) > 1:
         yield "two content types"
