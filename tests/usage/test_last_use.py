@@ -10,11 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tests.usage.world import START_US, Key, World
 
 from aitbc.schemas.api_keys import ApiKey
-from aitbc_server.api_keys.loading import api_key, key_record, tenant_record
+from aitbc_server.api_keys.digests import SecretDigests
+from aitbc_server.api_keys.loading import api_key
 from aitbc_server.api_keys.model import ApiKeyRow
+from aitbc_server.api_keys.retagging import PepperRotation
+from aitbc_server.api_keys.source import DatabaseCredentialSource
 from aitbc_server.clock import US_PER_S, from_ms
 from aitbc_server.gate.records import Credential
-from aitbc_server.tenants.model import PlanRow, TenantRow
 from aitbc_server.usage import last_use
 from aitbc_server.usage.last_use import LastUses
 
@@ -44,12 +46,11 @@ async def row(world: World, key: Key) -> ApiKeyRow:
 
 async def credential(world: World, key: Key, *, previous: bool = False) -> Credential:
     """What the gate found for the key's current or previous secret."""
-    async with world.database.read() as session:
-        tenant, plan = await session.get(TenantRow, "acme"), await session.get(PlanRow, "enterprise")
-    assert tenant is not None
-    assert plan is not None
-    record = key_record(await row(world, key), tenant_record(tenant, plan), (), world.clock.timestamp())
-    return Credential(record, previous, GRACE_END_US if previous else None)
+    digests = SecretDigests(world.secret_keys)
+    source = DatabaseCredentialSource(world.database, digests, PepperRotation(world.database, digests), world.clock)
+    found = await source.load(key.text.encode())
+    assert found is not None
+    return Credential(found.record, previous, GRACE_END_US if previous else None)
 
 
 async def shown(world: World, key: Key) -> ApiKey:

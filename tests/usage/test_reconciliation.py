@@ -33,6 +33,20 @@ PATHS = {
     ("GET", "/v1/no-such-thing"): "unmatched",
     ("DELETE", "/v1/usage"): "unmatched",
 }
+VERIFY = "/v1/api-keys/verify"
+VERIFY_OPERATION = "api_keys.verify"
+#: What a verify call says of a known key, and the outcome that the key's own decision is counted under.
+VERDICTS = {
+    "VALID": "allowed",
+    "REVOKED": "revoked_api_key",
+    "EXPIRED": "expired_api_key",
+    "DISABLED": "disabled_api_key",
+    "INSUFFICIENT_SCOPE": "insufficient_scope",
+    "TENANT_MISMATCH": "tenant_mismatch",
+    "TENANT_SUSPENDED": "tenant_suspended",
+    "IP_NOT_ALLOWED": "ip_not_allowed",
+    "RATE_LIMITED": "rate_limit_exceeded",
+}
 REFUSALS = {
     "revoked_api_key",
     "disabled_api_key",
@@ -61,10 +75,12 @@ async def callers(world: World) -> list[Caller]:
     await world.add_tenant("frozen", suspended=True)
     past, now = from_ms(START_US // 1000 - 1), world.clock.timestamp()
     every = set(Scope)
+    gateway = await world.add_key("large", scopes={Scope.API_KEYS_VERIFY}, verifies_all=True)
     granted = await world.add_key("large", scopes=every, also=["small"])
     return [
         Caller(await world.add_key("large", scopes=every), "large", "live"),
         Caller(await world.add_key("large", "test", scopes=every), "large", "test"),
+        Caller(gateway, "large", "live"),
         Caller(granted, "large", "live"),
         Caller(granted, "small", "live", asserted="small"),
         Caller(granted, "large", "live", asserted="frozen"),
@@ -98,9 +114,24 @@ async def storm(client: httpx2.AsyncClient, world: World, who: list[Caller], see
         outcome = code if code in REFUSALS else "allowed"
         answers[caller.tenant_id, caller.environment, caller.key.kid, PATHS[method, path], outcome] += 1
 
+    async def verify(gateway: Caller, caller: Caller, scope: str) -> None:
+        """Two decisions: on the gateway's own key, and on the key that was presented to it."""
+        body = {"key": caller.key.text, "client_ip": "192.0.2.1", "scope": scope}
+        if caller.asserted is not None:
+            body["tenant_id"] = caller.asserted
+        answer = await client.post(VERIFY, headers=gateway.key.headers, json=body)
+        assert answer.status_code == 200, answer.text
+        answers[gateway.tenant_id, gateway.environment, gateway.key.kid, VERIFY_OPERATION, "allowed"] += 1
+        code = answer.json()["code"]
+        assert (code == "NOT_FOUND") == (not caller.key.id)
+        if caller.key.id:
+            outcome = VERDICTS[code]
+            answers[caller.tenant_id, caller.environment, caller.key.kid, VERIFY_OPERATION, outcome] += 1
+
     for _ in range(REQUESTS // 20):
         requests = [(chance.choice(who), *chance.choice(list(PATHS))) for _ in range(20)]
-        await asyncio.gather(*(one(*request) for request in requests))
+        checked = [(who[2], chance.choice(who), chance.choice(["jobs:read", "jobs:write"])) for _ in range(5)]
+        await asyncio.gather(*(one(*request) for request in requests), *(verify(*each) for each in checked))
         world.clock.now_us += chance.randint(0, 6 * US_PER_S)
     return answers
 
@@ -149,7 +180,9 @@ async def test_totals_equal_decisions_over_stops_and_starts(world: World) -> Non
             await assert_answered(client, who[1], answers)
         assert await stored(world) == answers
     assert {key[4] for key in answers} == {"allowed", *REFUSALS}
-    assert {key[3] for key in answers} == set(PATHS.values())
+    assert {key[3] for key in answers} == {VERIFY_OPERATION, *PATHS.values()}
+    verified = {key[4] for key in answers if key[3] == VERIFY_OPERATION}
+    assert verified == set(VERDICTS.values())
 
 
 async def test_a_kill_loses_no_more_than_was_not_flushed(world: World) -> None:
