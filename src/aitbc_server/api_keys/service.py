@@ -187,7 +187,13 @@ class ApiKeyService:
         # A key that acts for another tenant may still end itself: that belongs into its own tenant's log.
         recorded_for = msgspec.structs.replace(actor, tenant_id=row.tenant_id)
         await self._audit.record(
-            unit.session, recorded_for, action, ("api_key", key_id(row.kid)), before=was, after=became
+            unit.session,
+            recorded_for,
+            action,
+            ("api_key", key_id(row.kid)),
+            before=was,
+            after=became,
+            environment=row.environment,
         )
         unit.makes_stale(row.tenant_id)
         return views.changed(after, confirmed=await unit.commit())

@@ -104,7 +104,7 @@ def _event(row: AuditEventRow) -> AuditEvent:
     return AuditEvent(
         id=row.id,
         time=row.time,
-        actor=AuditActor(type=row.actor_type, id=row.actor_id, name=row.actor_name),  # type: ignore[arg-type]
+        actor=AuditActor(type=row.actor_type, id=row.actor_id, name=row.actor_name),
         action=row.action,
         target=AuditTarget(type=row.target_type, id=row.target_id),
         client_ip=row.client_ip,
