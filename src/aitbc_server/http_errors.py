@@ -15,7 +15,7 @@ from aitbc_server.errors import Code, DomainError
 from aitbc_server.gate.asgi import CONTEXT
 from aitbc_server.problem import MEDIA_TYPE, STATUS, encode_problem, www_authenticate
 from aitbc_server.routing import method_not_allowed
-from aitbc_server.validation import field_error
+from aitbc_server.validation import BODY, field_error
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +101,9 @@ def _validation_error(request: AnyRequest, error: ValidationException) -> Domain
 def _parameter_error(request: AnyRequest, item: dict[str, Any]) -> FieldError:
     """The framework names the handler's argument, and has split the path off: the parameter gets its own name back."""
     key, _, rest = str(item.get("key", "")).partition(".")
+    if key == "data":
+        # A body that is there was read by then, with errors of its own.
+        return FieldError(field=BODY, message="is missing; send a JSON object")
     parameter = request.route_handler.parsed_fn_signature.parameters.get(key)
     if parameter is None:
         return field_error(str(item.get("message", "")), root=key)

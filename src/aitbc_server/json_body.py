@@ -21,25 +21,24 @@ class JsonRequest(Request[Any, Any, Any]):
     less of what is wrong. (ASVS 2.2.1)
     """
 
+    async def body(self) -> bytes:
+        """The whole body. Raises ``bad_request`` where the client goes away in the middle of it."""
+        try:
+            return await super().body()
+        except InternalServerException as error:
+            # The framework's word for it; it is not our failure, and no stack belongs into the log.
+            raise DomainError(Code.BAD_REQUEST, "The body ended before its time.") from error
+
     async def json(self) -> Any:
-        """The body as the type of the handler's ``data``. Raises ``validation_error``, ``bad_request`` and the like."""
-        body = await self._whole_body()
+        """The body, which is not empty, as the type of the handler's ``data``.
+
+        Raises ``validation_error``, ``bad_request`` and ``unsupported_media_type``.
+        """
         wanted = self.route_handler.parsed_data_field
         assert wanted is not None
-        if not body:
-            if wanted.is_optional:
-                return None
-            raise invalid(BODY, "is missing; send a JSON object")
         self._refuse_other_types()
         # A body may be left out; "null" is not one that is left out.
-        return decode(body, without_none(wanted.annotation))
-
-    async def _whole_body(self) -> bytes:
-        try:
-            return await self.body()
-        except InternalServerException as error:
-            # The framework's word for a client that went away in the middle of its request: not our failure.
-            raise DomainError(Code.BAD_REQUEST, "The body ended before its time.") from error
+        return decode(await self.body(), without_none(wanted.annotation))
 
     def _refuse_other_types(self) -> None:
         # None at all is let through: many a small client sends JSON without saying so.
