@@ -104,4 +104,4 @@ async def test_long_windows_are_compacted() -> None:
     for _ in range(5000):
         await kept.take(limits=large)
         kept.clock.step(0.06)
-    assert len(kept.store._tenants["alice"].plan_log.times) <= 2 * 1000 + 1
+    assert len(kept.store._tenants["alice"].times) <= 2 * 1000 + 1

@@ -148,6 +148,8 @@ class GateMiddleware:
         if self._allowed_hosts is not None:
             _refuse_foreign_host(raw_headers, self._allowed_hosts)
         operation, key_id = self._operations.find(scope["method"], scope["path"])
+        if operation is UNMATCHED.operation and self._operations.is_public(scope["path"]):
+            raise answers.unmatched(self._operations.methods(scope["path"]))
         client = scope.get("client")
         client_ip = client[0] if client else None
         if self._client_address.trusts_somebody:

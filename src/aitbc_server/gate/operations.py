@@ -46,7 +46,10 @@ UNMATCHED = Match(Operation("unmatched"), None)
 
 
 class Operations:
-    """Finds a request's operation. Literal paths first, then one step a path segment."""
+    """Finds a request's operation. Literal paths first, then one step a path segment.
+
+    A literal path is that alone, for every method: ``/v1/api-keys/self`` is never the key named "self".
+    """
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self.routes = tuple(routes)
@@ -59,12 +62,16 @@ class Operations:
                 self._patterns.setdefault((method, len(segments)), []).append((segments, operation))
             else:
                 self._literal[method, path] = Match(operation, None)
+        self._literal_paths = {path for _, path in self._literal}
+        self._public_paths = {route.path for route in self.routes if route.operation.public}
 
     def find(self, method: str, path: str) -> Match:
         """The operation for a decoded path; ``UNMATCHED`` where there is none."""
         literal = self._literal.get((method, path))
         if literal is not None:
             return literal
+        if path in self._literal_paths:
+            return UNMATCHED
         segments = path.split("/")
         for pattern, operation in self._patterns.get((method, len(segments)), ()):
             match = _match(pattern, segments)
@@ -75,6 +82,10 @@ class Operations:
     def methods(self, path: str) -> list[str]:
         """The methods that a path takes; none where there is no such path."""
         return [method for method in self._methods if self.find(method, path) is not UNMATCHED]
+
+    def is_public(self, path: str) -> bool:
+        """Whether this very path is there for everybody: then so is the word that it takes other methods."""
+        return path in self._public_paths
 
 
 def _match(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
