@@ -1,0 +1,152 @@
+"""The gate on the real HTTP server: what only shows on a socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+
+import pytest
+from tests.gate.factories import key, tenant
+from tests.gate.served import Served
+
+from aitbc_server.serving.listener import Listener, address_of, bind
+
+KEY = "the-right-key"
+
+
+class Site:
+    """The gate on a port of this machine."""
+
+    def __init__(self, served: Served, port: int) -> None:
+        self.served = served
+        self.port = port
+
+    async def raw(self, request: bytes) -> bytes:
+        """All that the server sends until it closes the connection."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(request)
+            return await asyncio.wait_for(reader.read(), 10)
+        finally:
+            writer.close()
+
+    async def ask(
+        self, method: str = "GET", path: str = "/v1/jobs", headers: Iterable[bytes] = (), body: bytes = b""
+    ) -> tuple[int, bytes]:
+        """Status and everything after the status line."""
+        lines = [b"%b %b HTTP/1.1" % (method.encode(), path.encode()), b"Host: localhost", b"Connection: close"]
+        lines += [*headers, b"", body]
+        answer = await self.raw(b"\r\n".join(lines))
+        status, _, rest = answer.partition(b"\r\n")
+        return int(status.split()[1]), rest
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    """A server in this process; it stops with the test."""
+    served = Served()
+    served.add_key(KEY, key(tenant(limit=1000), scopes=["jobs:read", "api_keys:verify"]))
+    socket = bind("127.0.0.1", 0)
+    port = address_of(socket)[1]
+    listener = Listener(served.middleware, socket)
+    serving = asyncio.create_task(listener.serve())
+    for _ in range(200):
+        try:
+            (await asyncio.open_connection("127.0.0.1", port))[1].close()
+            break
+        except OSError:
+            await asyncio.sleep(0.02)
+    yield Site(served, port)
+    listener.stop()  # type: ignore[no-untyped-call]
+    await asyncio.wait_for(serving, 10)
+
+
+@pytest.mark.parametrize("name", ["X-Api-Key", "x-api-key", "X-API-KEY", "x-aPi-KeY"])
+async def test_the_headers_name_has_no_case(site: Site, name: str) -> None:
+    """Clients in the field write it as they like."""
+    assert (await site.ask(headers=[f"{name}: {KEY}".encode()]))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ([], 401, b"missing_api_key"),
+        ([b"X-API-Key:"], 401, b"invalid_api_key"),
+        ([b"X-API-Key: \xff\xfe"], 401, b"invalid_api_key"),
+        ([b"X-API-Key: " + b"k" * 10_240], 401, b"invalid_api_key"),
+        ([b"Authorization: Bearer"], 401, b"invalid_api_key"),
+        ([b"X-API-Key: the-right-key", b"x-api-key: the-right-key"], 400, b"ambiguous_credentials"),
+        ([b"X-API-Key: the-right-key", b"Authorization: Bearer other"], 400, b"ambiguous_credentials"),
+        ([b"X-API-Key: the-right-key", b"X-Tenant-ID:"], 403, b"tenant_mismatch"),
+        ([b"X-API-Key: the-right-key", b"X-Tenant-ID: alice", b"X-Tenant-ID: bob"], 400, b"bad_request"),
+    ],
+)
+async def test_bad_credentials_on_the_wire(site: Site, headers: list[bytes], status: int, code: bytes) -> None:
+    """The server hands every header over as it came; none becomes a 500."""
+    answer = await site.ask(headers=headers)
+    assert answer[0] == status
+    assert b'"code":"%b"' % code in answer[1]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/jobs", 200),
+        ("/v1/jobs?a=1", 200),
+        ("/v1/jobs/", 404),
+        ("//v1/jobs", 404),
+        ("/v1/jobs/..", 404),
+        ("/v1/%6Aobs", 200),
+        ("/v1/jobs%2F", 404),
+        ("/v1/jobs%00", 404),
+        ("/v1/jo%FFbs", 404),
+    ],
+)
+async def test_paths_on_the_wire(site: Site, path: str, status: int) -> None:
+    """One reading of a path: decoded once, nothing cut off or put together. ASVS 8.3.1."""
+    assert (await site.ask(path=path, headers=[b"X-API-Key: the-right-key"]))[0] == status
+    assert (await site.ask(path=path))[0] == 401
+
+
+async def test_head_has_no_body(site: Site) -> None:
+    """It is not served: 405, and nothing after the headers."""
+    status, rest = await site.ask("HEAD", headers=[b"X-API-Key: the-right-key"])
+    assert status == 405
+    assert b"allow: GET, POST" in rest
+    assert rest.endswith(b"\r\n\r\n")
+
+
+async def test_half_an_answer_does_not_look_whole(site: Site) -> None:
+    """An error in the middle ends the connection without the end of the body."""
+    site.served.app.error, site.served.app.fails_after_start = RuntimeError("late"), True
+    request = b"GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\nX-API-Key: the-right-key\r\n\r\n"
+    answer = await site.raw(request)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"transfer-encoding: chunked" in answer.lower()
+    assert not answer.endswith(b"0\r\n\r\n")
+
+
+async def test_a_verify_call_over_the_wire(site: Site) -> None:
+    """Body and answer whole; a body that was announced as too large is refused before it is sent."""
+    headers = [b"X-API-Key: the-right-key", b"Content-Type: application/json"]
+    body = b'{"key":"the-right-key"}'
+    answer = await site.ask("POST", "/v1/api-keys/verify", [*headers, b"Content-Length: %d" % len(body)], body)
+    assert answer[0] == 200
+    assert b'"valid":true' in answer[1]
+    too_large = await site.ask("POST", "/v1/api-keys/verify", [*headers, b"Content-Length: 9000000"], b"{")
+    assert too_large[0] == 413
+
+
+async def test_a_client_that_hangs_up_leaves_the_server_well(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """In the middle of a body, and before its answer; no error is logged, and the next one is served."""
+    _, writer = await asyncio.open_connection("127.0.0.1", site.port)
+    writer.write(
+        b"POST /v1/api-keys/verify HTTP/1.1\r\nHost: localhost\r\nX-API-Key: the-right-key\r\n"
+        b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+    )
+    await writer.drain()
+    await asyncio.sleep(0.1)
+    writer.transport.abort()
+    await asyncio.sleep(0.1)
+    assert (await site.ask(headers=[b"X-API-Key: the-right-key"]))[0] == 200
+    assert [record for record in caplog.records if record.name.startswith("aitbc_server")] == []
