@@ -13,7 +13,8 @@ from aitbc.schemas.jobs import Receipt
 MAX_WAIT_S = 60
 
 #: In the query of miners' calls: a name of the miner's own, such as its host's.
-MINER_ID_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z._:-]{0,99}$"
+# Without the second condition a line break at the end would pass: "$" means before it, too.
+MINER_ID_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z._:-]{0,99}$(?!\n)"
 
 
 class RegisterMiner(Request):
