@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
@@ -119,33 +119,45 @@ def only_small_bodies(connection: ASGIConnection[Any, Any, Any, Any], _handler: 
 
 
 def only_known_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """A guard on every route: refuse query parameters that it does not know, and those given twice.
+    """A guard on every route: refuse query parameters that it does not know, and values that would count as none.
 
-    A filter with a typing error in its name would otherwise answer as if there were no filter. (ASVS 2.2.1)
+    A filter with a typing error in its name would otherwise answer as if there were no filter, and so would
+    ``?status=null``, which the framework reads as "not given". (ASVS 2.2.1)
     """
     operation = operation_of(handler)
     raw = connection.scope["query_string"]
-    if not raw or operation is None or operation.public or handler.opt.get(_LENIENT_QUERY):
+    if not raw or operation is None or operation.public:
         return
     known = query_parameters(handler, frozenset(connection.scope["path_params"]))
-    seen: set[str] = set()
-    errors = []
-    for name, _ in parse_qsl(raw.decode("latin-1"), keep_blank_values=True):
-        if name not in known:
-            errors.append(FieldError(field=name[:100] or "query", message="is not a query parameter of this path"))
-        elif name in seen:
-            errors.append(FieldError(field=name, message="is given more than once"))
-        seen.add(name)
+    errors = list(_query_errors(raw.decode("latin-1"), known, lenient=handler.opt.get(_LENIENT_QUERY, False)))
     if errors:
         detail = "; ".join(f"{error.field}: {error.message}" for error in errors[:5])
         raise DomainError(Code.VALIDATION_ERROR, detail, errors=errors[:5])
 
 
+def _query_errors(query: str, known: Mapping[str, bool], *, lenient: bool) -> Iterator[FieldError]:
+    seen: set[str] = set()
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in known:
+            if not lenient:
+                yield FieldError(field=name[:100] or "query", message="is not a query parameter of this path")
+        elif name in seen:
+            yield FieldError(field=name, message="is given more than once")
+        elif value.lower() == "null" and not known[name]:
+            yield FieldError(field=name, message="cannot be null; leave it out")
+        seen.add(name)
+
+
 @lru_cache(maxsize=1024)
-def query_parameters(handler: BaseRouteHandler, path_parameters: frozenset[str]) -> frozenset[str]:
-    """The names of the query parameters that a handler and its dependencies take."""
+def query_parameters(handler: BaseRouteHandler, path_parameters: frozenset[str]) -> Mapping[str, bool]:
+    """The query parameters that a handler takes, each with whether it takes any text."""
     model = handler.create_kwargs_model(dict.fromkeys(path_parameters))  # type: ignore[arg-type]
-    return frozenset(parameter.field_alias for parameter in model.expected_query_params)
+    types = {name: parameter.annotation for name, parameter in handler.parsed_fn_signature.parameters.items()}
+    return {each.field_alias: _takes_text(types.get(each.field_name, str)) for each in model.expected_query_params}
+
+
+def _takes_text(kind: Any) -> bool:
+    return kind is str or str in get_args(kind)
 
 
 #: What every route is guarded by, in this order.

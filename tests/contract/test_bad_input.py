@@ -294,3 +294,20 @@ async def test_a_strange_credential_is_refused(name: str, owner: Owner, client: 
         if answer.status_code not in statuses:
             found.append(f"{ask}: {answer.status_code}")
     assert not found
+
+
+async def test_a_filter_of_null_is_no_filter_left_out(owner: Owner, client: httpx2.AsyncClient) -> None:
+    """ASVS 2.2.1: ``?status=null`` is refused by its name; text may well read "null"."""
+    nulls = (
+        "/v1/api-keys?status=null",
+        "/v1/api-keys?environment=NULL",
+        "/v1/jobs?state=null",
+        "/v1/usage?group_by=null",
+    )
+    for url in nulls:
+        answer = await client.get(url, headers=owner.headers)
+        assert answer.status_code == 422, url
+        assert answer.json()["errors"][0]["field"] in url
+    assert (await client.get("/v1/api-keys?q=null", headers=owner.headers)).json()["items"] == []
+    twice = await client.get("/v1/jobs?state=QUEUED&state=RUNNING", headers=owner.headers)
+    assert (twice.status_code, twice.json()["errors"][0]["field"]) == (422, "state")

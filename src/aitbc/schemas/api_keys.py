@@ -15,7 +15,7 @@ MAX_GRACE_PERIOD_S = 7 * 24 * 3600
 
 Expiry = Annotated[datetime, Meta(tz=True, description="RFC 3339 with a time zone; in the future.")]
 AllowedIps = Annotated[
-    list[Annotated[str, Meta(min_length=2, max_length=64)]],
+    list[Annotated[str, Meta(min_length=2, max_length=64, extra_json_schema={"format": "ip-network"})]],
     Meta(max_length=100, description="Addresses or networks (CIDR), IPv4 and IPv6; empty: from anywhere."),
 ]
 Scopes = Annotated[list[Scope], Meta(min_length=1, max_length=len(Scope))]
@@ -140,13 +140,16 @@ class KeySelf(Response):
     limits: list[LimitStatus]
 
 
+_ADDRESS = {"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}
+
+
 class VerifyApiKey(Request):
     """POST /v1/api-keys/verify: is this key good for this request?"""
 
     key: Annotated[str, Meta(max_length=512)]
-    scope: Annotated[str, Meta(max_length=64)] | None = None
+    scope: Annotated[str, Meta(max_length=64, extra_json_schema={"enum": list(Scope)})] | None = None
     tenant_id: Annotated[str, Meta(max_length=64)] | None = None
-    client_ip: Annotated[str, Meta(max_length=64)] | None = None
+    client_ip: Annotated[str, Meta(max_length=64, extra_json_schema=_ADDRESS)] | None = None
     cost: Annotated[int, Meta(ge=0, le=10_000_000)] = 1
 
 

@@ -19,7 +19,17 @@ TENANT_ID_PATTERN = r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$"
 TenantId = Annotated[
     str, Meta(pattern=TENANT_ID_PATTERN, description="A tenant's slug: lower case letters, digits, hyphens.")
 ]
-Name = Annotated[str, Meta(min_length=1, max_length=100, description="A name for people, 1 to 100 characters.")]
+# Control characters, separators of lines, and what turns the direction of a text.
+_UNSEEN = r"\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069"
+Name = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=100,
+        description="A name for people, 1 to 100 characters: not blank, without control characters.",
+        extra_json_schema={"pattern": f"^[^{_UNSEEN}]*[^{_UNSEEN}\\s][^{_UNSEEN}]*$"},
+    ),
+]
 #: A time in an answer: RFC 3339, UTC, milliseconds, ``Z``.
 Time = Annotated[datetime, Meta(tz=True, extra_json_schema={"pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"})]
 LimitPerMinute = Annotated[int, Meta(ge=1, le=10_000_000, description="Requests allowed in any 60 seconds.")]
