@@ -8,7 +8,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType, field
 
-from aitbc.schemas.common import JsonObject, LimitPerMinute, Name, Request, Response, Time, known
+from aitbc.schemas.common import FreeJson, JsonObject, LimitPerMinute, Name, Request, Response, Time, known
 from aitbc.schemas.scopes import Environment, Preset, Scope
 
 MAX_GRACE_PERIOD_S = 7 * 24 * 3600
@@ -93,7 +93,7 @@ class CreateApiKey(Request):
     expires_at: Expiry | None = None
     allowed_ips: AllowedIps = field(default_factory=list)
     limit_per_minute: LimitPerMinute | None = None
-    metadata: JsonObject = field(default_factory=dict)
+    metadata: FreeJson = field(default_factory=dict)
 
 
 class UpdateApiKey(Request):
@@ -105,7 +105,7 @@ class UpdateApiKey(Request):
     enabled: bool | UnsetType = UNSET
     allowed_ips: AllowedIps | UnsetType = UNSET
     limit_per_minute: LimitPerMinute | UnsetType | None = UNSET
-    metadata: JsonObject | UnsetType = UNSET
+    metadata: FreeJson | UnsetType = UNSET
 
 
 class RegenerateApiKey(Request):

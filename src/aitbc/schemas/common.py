@@ -14,6 +14,12 @@ T = TypeVar("T")
 #: A JSON object whose keys and values are the caller's own.
 JsonObject = dict[str, Any]
 
+#: The same in a request, where it must be what every reader keeps as it is.
+FreeJson = Annotated[
+    dict[str, Any],
+    Meta(description="Any JSON object: integers of at most 64 bits, no NUL character, at most 100 levels deep."),
+]
+
 TENANT_ID_PATTERN = r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$"
 
 TenantId = Annotated[

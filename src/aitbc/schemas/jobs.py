@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from aitbc.schemas.common import JsonObject, Request, Response, Time, known
+from aitbc.schemas.common import FreeJson, JsonObject, Request, Response, Time, known
 
 DEFAULT_TTL_S = 900
 MAX_TTL_S = 7 * 24 * 3600
@@ -58,7 +58,7 @@ class CreateJob(JobSettings, kw_only=True):
     In the short form, without ``payload``, the fields are the payload, but for the other four of these.
     """
 
-    payload: JsonObject
+    payload: FreeJson
 
 
 class Job(Response):

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, field
 
-from aitbc.schemas.common import JsonObject, Request, Response, Status, Time, known
+from aitbc.schemas.common import FreeJson, JsonObject, Request, Response, Status, Time, known
 from aitbc.schemas.jobs import Receipt
 
 MAX_WAIT_S = 60
@@ -20,7 +20,7 @@ MINER_ID_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z._:-]{0,99}$(?!\n)"
 class RegisterMiner(Request):
     """POST /v1/miners/register. Registering again replaces what was said before."""
 
-    capabilities: JsonObject = field(default_factory=dict)
+    capabilities: FreeJson = field(default_factory=dict)
     concurrency: Annotated[int, Meta(ge=1, le=1000)] = 1
     region: Annotated[str, Meta(max_length=100)] | None = None
 
@@ -34,9 +34,9 @@ class Registered(Status, kw_only=True):
 class Heartbeat(msgspec.Struct, kw_only=True):
     """POST /v1/miners/heartbeat. Keeps the miner's leases; miners send further fields, which are ignored."""
 
-    inflight: Annotated[int, Meta(ge=0)] = 0
+    inflight: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     status: Annotated[str, Meta(max_length=100)] = "ONLINE"
-    metadata: JsonObject = field(default_factory=dict)
+    metadata: FreeJson = field(default_factory=dict)
 
 
 class PollJobs(Request):
@@ -56,8 +56,8 @@ class AssignedJob(Response):
 class SubmitResult(Request):
     """POST /v1/miners/{job_id}/result."""
 
-    result: JsonObject
-    metrics: JsonObject = field(default_factory=dict)
+    result: FreeJson
+    metrics: FreeJson = field(default_factory=dict)
 
 
 class ResultAccepted(Status, kw_only=True):
@@ -71,7 +71,7 @@ class SubmitFailure(Request):
 
     error_code: Annotated[str, Meta(min_length=1, max_length=100)]
     error_message: Annotated[str, Meta(max_length=10_000)] = ""
-    metrics: JsonObject = field(default_factory=dict)
+    metrics: FreeJson = field(default_factory=dict)
 
 
 class Miner(Response):

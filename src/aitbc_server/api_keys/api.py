@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 from litestar import Response, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from msgspec import Meta
 
 from aitbc.schemas.api_keys import (
     ApiKey,
@@ -38,6 +39,10 @@ UPDATE = Operation("api_keys.update", Scope.API_KEYS_WRITE, never_own=True)
 REVOKE = Operation("api_keys.revoke", Scope.API_KEYS_WRITE, own_key=True)
 REGENERATE = Operation("api_keys.regenerate", Scope.API_KEYS_WRITE, own_key=True)
 
+_BOTH = {"required": ["preset", "scopes"], "properties": {"preset": {"type": "string"}, "scopes": {"type": "array"}}}
+#: For the OpenAPI: a preset or scopes, not both.
+NEW_KEY = Annotated[CreateApiKey, Meta(extra_json_schema={"not": _BOTH})]
+
 CallingActor = NamedDependency[Actor]
 Service = NamedDependency[ApiKeyService]
 Changed = TypeVar("Changed", bound=ChangedApiKey)
@@ -49,7 +54,11 @@ Search = Annotated[
 ]
 
 
-@post("/v1/api-keys", **for_operation(CREATE, errors=[Code.CONFLICT]), guards=[one_idempotency_key])
+@post(
+    "/v1/api-keys",
+    **for_operation(CREATE, errors=[Code.CONFLICT], bodies=[NEW_KEY]),
+    guards=[one_idempotency_key],
+)
 async def create_api_key(
     data: JSONBody[CreateApiKey], actor: CallingActor, api_keys: Service, idempotency_key: IdempotencyKeyHeader = None
 ) -> Response[ApiKeyWithSecret]:
