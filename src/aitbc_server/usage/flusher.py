@@ -19,7 +19,7 @@ from aitbc_server.usage.journal import Journal
 logger = logging.getLogger(__name__)
 
 # At most 250 ms of counts may be lost with the process; the rest is for a busy event loop.
-JOURNAL_INTERVAL_S = 0.15
+JOURNAL_INTERVAL_S = 0.1
 STORE_INTERVAL_S = 1.0
 # A stop takes at most 5 s, and requests in flight get most of them. What a slow database misses is in the journal.
 STORE_AT_THE_END_S = 1.2
