@@ -172,6 +172,13 @@ async def test_other_methods(served: Served, method: str) -> None:
     assert served.app.contexts == []
 
 
+async def test_other_methods_of_a_public_path(served: Served) -> None:
+    """There is nothing to keep from a stranger: 405 without a key."""
+    answer = await served.call("POST", "/health")
+    assert (answer.status, answer.json["code"], answer.headers["allow"]) == (405, "method_not_allowed", "GET")
+    assert served.app.contexts == []
+
+
 async def test_an_error_of_the_app_tells_nothing(served: Served, caplog: pytest.LogCaptureFixture) -> None:
     """The log has it all, with the id that the caller can quote. ASVS 16.5.1, 16.5.4."""
     served.app.error = RuntimeError("the password is 1234")

@@ -113,6 +113,15 @@ async def test_known_good_keys_pass_while_guesses_are_slowed(parts: GateParts) -
     assert (await check(parts, b"unseen", "192.0.2.2")).refusal is None
 
 
+async def test_a_secret_that_was_replaced_becomes_a_guess(parts: GateParts) -> None:
+    """It was good once; from its first failure on it is as slow as any other wrong one."""
+    await check(parts)
+    del parts.source.credentials[TEXT]
+    parts.cache.drop(["alice"])
+    answers = [(await check(parts)).refusal for _ in range(31)]
+    assert answers == [INVALID] * 30 + [TOO_MANY_FAILURES]
+
+
 async def test_connections_without_an_address_count_together(parts: GateParts) -> None:
     """Behind a socket file nobody guesses without being slowed down."""
     for _ in range(30):

@@ -58,6 +58,10 @@ class CredentialCache:
         """Whose this credential was, if it was right when it was last looked up and was dropped since."""
         return self._dropped.get(digest)
 
+    def forget(self, digest: bytes) -> None:
+        """This credential was good once, and is no more: from now on it is a guess like any other."""
+        self._dropped.pop(digest, None)
+
     @property
     def drops(self) -> int:
         """How often something was dropped so far: what is read now is not older than that drop."""

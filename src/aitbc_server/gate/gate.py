@@ -12,7 +12,7 @@ from aitbc_server.errors import Code
 from aitbc_server.gate import decision
 from aitbc_server.gate.cache import CredentialCache
 from aitbc_server.gate.decision import Facts, Refusal
-from aitbc_server.gate.guesses import GuessLimiter
+from aitbc_server.gate.guesses import Address, GuessLimiter
 from aitbc_server.gate.loads import CredentialSource, Loads, SourceUnavailableError
 from aitbc_server.gate.records import Credential, KeyRecord, LimitSet, TenantRecord, UsageId, limit_set
 from aitbc_server.gate.store import ALLOWED, ImmediateStore, Store, StoreUnavailableError, Taken
@@ -133,15 +133,29 @@ class Gate:
         if credential is not None and may_see(credential.record.usage_id):
             return credential
         owner = self._cache.was_good(digest)
-        known = owner is not None and may_see(owner)
-        if not known and not self._guesses.admit(client_ip, self._clock()):
+        if owner is not None and may_see(owner):
+            # Known to be good a moment ago: looked up at once, whatever else comes from this address.
+            credential = await self._loads.load(text, digest)
+            if credential is not None:
+                return credential
+            self._cache.forget(digest)
+        address = await self._guesses.begin(client_ip, self._clock)
+        if address is None:
             return TOO_MANY_FAILURES
-        credential = await self._loads.load(text, digest)
-        if credential is None or not may_see(credential.record.usage_id):
+        credential = await self._guess(text, digest, address, may_see)
+        if credential is None:
             self.unknown_keys += 1
-            self._guesses.failed(client_ip, self._clock())
             return INVALID
         return credential
+
+    async def _guess(self, text: bytes, digest: bytes, address: Address, may_see: MaySee) -> Credential | None:
+        failed = False
+        try:
+            credential = await self._loads.load(text, digest)
+            failed = credential is None or not may_see(credential.record.usage_id)
+            return None if failed else credential
+        finally:
+            self._guesses.end(address, self._clock(), failed=failed)
 
     async def decide(self, credential: Credential, facts: Facts, cost: int) -> Decision:
         """The decision on a right credential: one call to the store takes the limits and counts.

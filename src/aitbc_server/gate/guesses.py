@@ -7,12 +7,11 @@ stops guessing is free again within a minute. (ASVS 6.1.1, 6.3.1)
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import asyncio
+from collections import OrderedDict, deque
 from ipaddress import IPv6Address, ip_address
 
-import msgspec
-
-from aitbc_server.clock import US_PER_S
+from aitbc_server.clock import US_PER_S, Clock
 from aitbc_server.gate import limiter
 from aitbc_server.gate.limiter import Log
 
@@ -22,58 +21,114 @@ MAX_FAILURES = 30
 MAX_ADDRESSES = 100_000
 
 
-class _Address(msgspec.Struct, gc=False):
-    failures: Log = msgspec.field(default_factory=Log)
-    last_us: int = 0
-    last_lookup_us: int = 0
+class Address:
+    """What is known of one client address. ``under_way`` lookups may still fail; ``waiting`` hope that they do not."""
+
+    __slots__ = ("failures", "group", "last_lookup_us", "last_us", "under_way", "waiting")
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        self.failures = Log()
+        self.last_us = 0
+        self.last_lookup_us = 0
+        self.under_way = 0
+        self.waiting: deque[asyncio.Future[None]] | None = None
 
 
 class GuessLimiter:
-    """Counts failures per client address and says whether one more lookup may be made.
+    """Says whether a credential that is not known to be good may be looked up, and hears how it went.
 
-    An address of None is nobody's: nothing is counted against it and nothing is refused.
+    A client address of None is nobody's: nothing is counted against it and nothing is refused.
     """
 
     def __init__(self, max_failures: int = MAX_FAILURES, max_addresses: int = MAX_ADDRESSES) -> None:
         self._max_failures = max_failures
         self._max_addresses = max_addresses
-        self._addresses: OrderedDict[str, _Address] = OrderedDict()
+        self._addresses: OrderedDict[str, Address] = OrderedDict()
 
-    def admit(self, client_ip: str | None, now_us: int) -> bool:
-        """May a credential that is not known to be good be looked up now? A yes counts as that second's lookup."""
+    async def begin(self, client_ip: str | None, clock: Clock) -> Address | None:
+        """Wait until a lookup may be made; None where it may not. Whoever got an address calls ``end`` with it.
+
+        As many lookups as there may still be failures run side by side. The next one waits to see how they go: it
+        neither adds to a flood of guesses nor is refused for guesses that turn out to be right.
+        """
         if client_ip is None:
-            return True
-        address = self._addresses.get(_group(client_ip))
-        if address is None:
-            return True
-        _evict(address, now_us)
-        # A clock that was stepped back must not silence an address for long: hence the absolute value.
-        waited_us = abs(now_us - address.last_lookup_us)
-        if len(address.failures) >= self._max_failures and waited_us < US_PER_S:
-            return False
+            return Address("")
+        address = self._address(_group(client_ip))
+        while True:
+            now_us = clock()
+            _evict(address, now_us)
+            failures = len(address.failures)
+            if failures >= self._max_failures:
+                # A clock that was stepped back must not silence an address for long: hence the absolute value.
+                if abs(now_us - address.last_lookup_us) < US_PER_S:
+                    return None
+                break
+            if failures + address.under_way < self._max_failures:
+                break
+            await _turn(address)
         address.last_lookup_us = now_us
-        return True
+        address.under_way += 1
+        return address
 
-    def failed(self, client_ip: str | None, now_us: int) -> None:
-        """A credential from this address was unknown, malformed or had a wrong secret."""
-        if client_ip is None:
-            return
-        group = _group(client_ip)
-        address = self._addresses.setdefault(group, _Address(last_lookup_us=now_us))
-        self._addresses.move_to_end(group)
+    def end(self, address: Address, now_us: int, *, failed: bool) -> None:
+        """A lookup is over. ``failed``: the credential was unknown, malformed or had a wrong secret."""
+        address.under_way -= 1
+        # It may be nobody's, or was forgotten meanwhile.
+        is_held = self._addresses.get(address.group) is address
+        if failed:
+            self._record(address, now_us)
+            if is_held:
+                self._addresses.move_to_end(address.group)
+        elif is_held and not address.under_way and not address.failures.times:
+            del self._addresses[address.group]
+        _wake(address, everybody=len(address.failures) >= self._max_failures)
+
+    def _address(self, group: str) -> Address:
+        address = self._addresses.get(group)
+        if address is None:
+            address = self._addresses[group] = Address(group)
+            if len(self._addresses) > self._max_addresses:
+                self._addresses.popitem(last=False)
+        return address
+
+    def _record(self, address: Address, now_us: int) -> None:
         _evict(address, now_us)
-        # Beyond the limit nothing is added, so that an address costs the same memory however long it goes on, but
-        # the failure still counts: it takes the place of the oldest.
+        # Beyond the limit a failure takes the place of the oldest: it still counts, but an address costs the same
+        # memory however long it goes on.
         log = address.failures
         if len(log) >= self._max_failures:
             del log.times[: log.head + 1]
             log.head = 0
         limiter.record(log, address.last_us, 1)
-        if len(self._addresses) > self._max_addresses:
-            self._addresses.popitem(last=False)
 
 
-def _evict(address: _Address, now_us: int) -> None:
+async def _turn(address: Address) -> None:
+    """Wait until a lookup that is under way has ended."""
+    if address.waiting is None:
+        address.waiting = deque()
+    turn = asyncio.get_running_loop().create_future()
+    address.waiting.append(turn)
+    try:
+        await turn
+    except asyncio.CancelledError:
+        # Who gives up passes the turn on.
+        if turn.done() and not turn.cancelled():
+            _wake(address, everybody=False)
+        raise
+
+
+def _wake(address: Address, *, everybody: bool) -> None:
+    waiting = address.waiting
+    while waiting:
+        turn = waiting.popleft()
+        if not turn.done():
+            turn.set_result(None)
+            if not everybody:
+                return
+
+
+def _evict(address: Address, now_us: int) -> None:
     if now_us < address.last_us:
         # The clock was stepped back. Failures at times that it has not reached yet would count for too long.
         address.failures = Log()
