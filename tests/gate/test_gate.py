@@ -118,8 +118,10 @@ async def test_a_secret_that_was_replaced_becomes_a_guess(parts: GateParts) -> N
     await check(parts)
     del parts.source.credentials[TEXT]
     parts.cache.drop(["alice"])
-    answers = [(await check(parts)).refusal for _ in range(31)]
-    assert answers == [INVALID] * 30 + [TOO_MANY_FAILURES]
+    asked = len(parts.source.asked)
+    answers = [(await check(parts)).refusal for _ in range(40)]
+    assert answers == [INVALID] * 30 + [TOO_MANY_FAILURES] * 10
+    assert len(parts.source.asked) == asked + 31
 
 
 async def test_connections_without_an_address_count_together(parts: GateParts) -> None:
