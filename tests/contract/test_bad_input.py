@@ -311,3 +311,29 @@ async def test_a_filter_of_null_is_no_filter_left_out(owner: Owner, client: http
     assert (await client.get("/v1/api-keys?q=null", headers=owner.headers)).json()["items"] == []
     twice = await client.get("/v1/jobs?state=QUEUED&state=RUNNING", headers=owner.headers)
     assert (twice.status_code, twice.json()["errors"][0]["field"]) == (422, "state")
+
+
+NUMBERS = {
+    "/v1/miners/heartbeat": "inflight",
+    "/v1/miners/register": "concurrency",
+    "/v1/miners/poll": "max_wait_seconds",
+    "/v1/jobs": "ttl_seconds",
+    "/v1/api-keys": "limit_per_minute",
+    "/v1/api-keys/verify": "cost",
+    "/v1/api-keys/{key_id}/regenerate": "grace_period_seconds",
+}
+
+
+@pytest.mark.parametrize(
+    "number", ["-1", "1000000000000", "1e300", "1" + "0" * 30, "9223372036854775808", "1.5", '"5"']
+)
+async def test_a_number_has_bounds(number: str, owner: Owner, client: httpx2.AsyncClient) -> None:
+    """ASVS 2.2.1: no number reaches a database that cannot hold it, and a text is no number."""
+    await client.post("/v1/miners/register", headers=owner.headers, json={})
+    for path, field in NUMBERS.items():
+        rule = json.dumps(RULES["POST", path].body)[:-1]
+        body = (rule + (", " if len(rule) > 1 else "") + f'"{field}": {number}}}').encode()
+        url = path.replace("{key_id}", owner.other_key.id)
+        answer = await client.post(url, headers={**owner.headers, **JSON}, content=body)
+        if (path, number) != ("/v1/miners/poll", "1.5"):
+            assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field), (path, answer.text)
