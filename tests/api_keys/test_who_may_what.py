@@ -218,6 +218,20 @@ async def test_regenerating_gives_away_no_further_tenant(
     assert (await stranger("POST", f"/v1/api-keys/{key.id}/revoke")).status_code == 200
 
 
+async def test_a_key_of_further_tenants_is_changed_only_by_who_acts_for_them_too(
+    world: World, client: httpx2.AsyncClient, people: People
+) -> None:
+    """ASVS 8.3.3, 8.4.1: a manager of one tenant cannot give a key more power over another. It can disable the key."""
+    key = await granted_key(world, CLIENT)
+    stranger = Speaker(client, people.stranger)
+    path = f"/v1/api-keys/{key.id}"
+    for change in ({"scopes": ["api_keys:write"]}, {"expires_at": None}, {"name": "mine"}):
+        assert (await stranger("PATCH", path, change)).status_code == 403
+    also_granted = Speaker(client, await granted_key(world))
+    assert (await also_granted("PATCH", path, {"scopes": ["api_keys:write"]})).status_code == 200
+    assert (await stranger("PATCH", path, {"enabled": False})).status_code == 200
+
+
 async def test_regenerating_gives_away_no_key_that_checks_everybodys(
     world: World, client: httpx2.AsyncClient, people: People
 ) -> None:

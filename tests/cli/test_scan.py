@@ -17,7 +17,7 @@ from aitbc import keyformat
 from aitbc.cli.scan_stream import find_keys
 
 KEY = keyformat.build("live", "0123456789ab", "S" * 43)
-SHOWN = "aitbc_live_0123456789ab_…"
+SHOWN = f"aitbc_live_0123456789ab_…{KEY[-4:]}"
 
 
 def git(*args: str) -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import pytest
 from alembic.script import ScriptDirectory
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
+from aitbc_server.clock import system_clock
 from aitbc_server.db import migrate
 from aitbc_server.db.engine import Database
+from aitbc_server.db.fences import LocalFences
+from aitbc_server.db.unit_of_work import UnitsOfWork
+from aitbc_server.errors import Code, DomainError
 from aitbc_server.tenants.model import PlanRow
 
 
@@ -31,3 +39,24 @@ def test_the_code_needs_the_newest_migration() -> None:
     """The version that the code asks for without reading the migrations is the one that they lead to."""
     scripts = ScriptDirectory(str(Path(migrate.__file__).parent / "migrations"))
     assert scripts.get_current_head() == migrate.HEAD
+
+
+async def test_a_database_that_another_process_holds_is_unavailable(tmp_path: Path, sqlite_template: Path) -> None:
+    """ASVS 16.5.2: a fault of the database is 503, and nothing is changed; it is no mistake of ours."""
+    path = shutil.copyfile(sqlite_template, tmp_path / "aitbc.db")
+    database = Database(f"sqlite+aiosqlite:///{path}")
+    units = UnitsOfWork(database, LocalFences(lambda _: None), system_clock)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DomainError) as raised:
+            await _delete_plans(units)
+    assert raised.value.code is Code.UNAVAILABLE
+    async with units.read() as session:
+        assert len((await session.scalars(select(PlanRow))).all()) == 3
+    await database.close()
+
+
+async def _delete_plans(units: UnitsOfWork) -> None:
+    async with units.begin() as unit:
+        await unit.session.execute(delete(PlanRow))
+        await unit.commit()

@@ -15,10 +15,11 @@ IP = "192.0.2.1"
 class Attacker:
     """Sends wrong keys, as often as it is let."""
 
-    def __init__(self, limiter: GuessLimiter, clock: FakeClock, ip: str | None = IP) -> None:
+    def __init__(self, limiter: GuessLimiter, clock: FakeClock, ip: str | None = IP, said_by: str = "") -> None:
         self._limiter = limiter
         self._clock = clock
         self._ip = ip
+        self._said_by = said_by
 
     async def guess(self, times: int = 1) -> int:
         """How many of so many guesses, one after the other, were looked up."""
@@ -26,7 +27,7 @@ class Attacker:
 
     async def send(self, *, failed: bool, until: asyncio.Event | None = None) -> bool:
         """One key, whose lookup takes until an event; whether it was looked up."""
-        address = await self._limiter.begin(self._ip, self._clock)
+        address = await self._limiter.begin(self._ip, self._clock, self._said_by)
         if address is None:
             return False
         try:
@@ -198,6 +199,15 @@ async def test_a_clock_that_steps_back_silences_nobody_for_long(
     clock.step(step_s)
     clock.step(2)
     assert await attacker.guess() == 1
+
+
+async def test_what_somebody_says_of_an_address_is_held_against_nobody_else(
+    limiter: GuessLimiter, clock: FakeClock
+) -> None:
+    """ASVS 6.1.1: a gateway that names a victim's address slows down neither the victim nor other gateways."""
+    assert await Attacker(limiter, clock, said_by="mallory").guess(50) == 30
+    assert await Attacker(limiter, clock, said_by="alice").guess() == 1
+    assert await Attacker(limiter, clock).guess(50) == 30
 
 
 async def test_memory_is_bounded(clock: FakeClock) -> None:

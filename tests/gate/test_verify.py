@@ -226,7 +226,9 @@ async def test_an_unknown_scope_is_refused(service: Service, scope: str) -> None
     assert list(await service.refusal(scope=scope)) == ["scope"]
 
 
-@pytest.mark.parametrize("client_ip", ["", "localhost", "192.0.2", "192.0.2.1:80", "192.0.2.1, 10.0.0.1", "::g"])
+@pytest.mark.parametrize(
+    "client_ip", ["", "localhost", "192.0.2", "192.0.2.1:80", "192.0.2.1, 10.0.0.1", "::g", "fe80::1%eth0", "::1%\r\n"]
+)
 async def test_an_unreadable_address_is_refused(service: Service, client_ip: str) -> None:
     """Guessing what was meant would slow down or let in the wrong one."""
     assert list(await service.refusal(client_ip=client_ip)) == ["client_ip"]

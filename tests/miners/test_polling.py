@@ -236,5 +236,22 @@ async def test_claims_at_once_do_not_exceed_the_concurrency(market: Market) -> N
     await node.register(market.miner, concurrency=2)
     job_ids = [(await node.submit(market.client)).job_id for _ in range(8)]
     seeker = await node.dispatch._arrive(market.miner, None)
-    claims = await asyncio.gather(*(node.dispatch._claim(seeker, job_ids) for _ in range(8)))
+    claims = await asyncio.gather(*(node.dispatch._claim(seeker, job_ids, allowed) for _ in range(8)))
     assert sum(isinstance(claim, AssignedJob) for claim in claims) == 2
+
+
+async def test_a_key_revoked_while_the_claim_waits_for_its_lock_gets_no_job(market: Market) -> None:
+    """Design 5: a long poll looks at the key again before it hands out a job, under the very lock of the claim."""
+    node = market.node
+    await node.register(market.miner)
+    job = await node.submit(market.client)
+    seeker = await node.dispatch._arrive(market.miner, None)
+    looks = iter([True, False])
+
+    async def revoked_in_between() -> None:
+        if not next(looks):
+            raise DomainError(Code.REVOKED_API_KEY, "This API key was revoked.")
+
+    with pytest.raises(DomainError):
+        await node.dispatch._claim(seeker, [job.job_id], revoked_in_between)
+    assert isinstance(await node.dispatch._claim(seeker, [job.job_id], allowed), AssignedJob)

@@ -57,7 +57,7 @@ class _Position(NamedTuple):
 def _finding(key: str, position: _Position) -> Finding:
     parts = keyformat.parse(key)
     assert parts is not None  # keyformat.scan yields what parses.
-    masked = keyformat.mask(parts.environment, parts.kid, "")
+    masked = keyformat.mask(parts.environment, parts.kid, key[-4:])
     return Finding(position.line, position.column, f"key_{parts.kid}", parts.environment, masked)
 
 

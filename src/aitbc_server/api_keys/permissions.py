@@ -55,25 +55,26 @@ def check_within(actor: Actor, scopes: Iterable[str]) -> None:
         raise DomainError(Code.INSUFFICIENT_SCOPE, "The API key has a scope that is not known here.")
 
 
-def check_secret_may_be_had(
+def check_reaches_no_further(
     actor: Actor, row: ApiKeyRow, granted: Collection[str], own_tenants: Collection[str]
 ) -> None:
-    """Whoever regenerates a key gets its secret, and with it all that the key can do.
+    """Whoever regenerates a key gets its secret; whoever changes it decides what its holder may do everywhere.
 
-    So the key's further tenants must be the actor's too, and a key that checks every tenant's keys is the operator's.
+    So the key's further tenants must be the actor's too, and a key that checks every tenant's keys is the operator's:
+    a manager of one tenant must not give its keys power over another. (ASVS 8.3.3, 8.4.1)
     """
     if is_own(actor, row) or actor.type == "operator":
         return
     if row.verifies_all:
         raise DomainError(
-            Code.INSUFFICIENT_SCOPE, "Only an operator can regenerate a key that checks all tenants' keys."
+            Code.INSUFFICIENT_SCOPE, "Only an operator can change or regenerate a key that checks all tenants' keys."
         )
     foreign = sorted(set(granted) - set(own_tenants))
     if foreign:
         raise DomainError(
             Code.INSUFFICIENT_SCOPE,
             f"This API key may also act for the tenant {foreign[0]}, which yours may not: only an operator can "
-            "regenerate it.",
+            "change or regenerate it.",
         )
 
 

@@ -126,7 +126,7 @@ class ApiKeyService:
             permissions.check_not_own(actor, row)
             permissions.check_may(actor, Scope.API_KEYS_WRITE, row)
             if not _only_disables(wanted):
-                permissions.check_within(actor, row.scopes)
+                await self._check_reach(unit.session, actor, row)
                 permissions.check_within(actor, wanted.scopes or ())
             if row.revoked_at is not None:
                 raise _is_revoked()
@@ -149,7 +149,8 @@ class ApiKeyService:
         """A new secret under the same id; the present one goes on for the grace period, an older one stops now."""
         async with self._units.begin() as unit:
             row = await self._locked(unit.session, actor, key_id)
-            await self._check_may_regenerate(unit.session, actor, row)
+            permissions.check_may(actor, Scope.API_KEYS_WRITE, row)
+            await self._check_reach(unit.session, actor, row)
             if row.revoked_at is not None:
                 raise _is_revoked()
             before = await self._shown(unit.session, row)
@@ -164,12 +165,12 @@ class ApiKeyService:
             answer = await self._commit(unit, actor, row, before, "api_key.regenerated")
             return ApiKeyWithSecret(**{field: answer[field] for field in answer}, key=secret)
 
-    async def _check_may_regenerate(self, session: AsyncSession, actor: Actor, row: ApiKeyRow) -> None:
-        permissions.check_may(actor, Scope.API_KEYS_WRITE, row)
+    async def _check_reach(self, session: AsyncSession, actor: Actor, row: ApiKeyRow) -> None:
+        """The key can do nothing, and act for nobody, that the actor cannot."""
         permissions.check_within(actor, row.scopes)
         granted = (await repository.granted_tenants(session, [row.kid])).get(row.kid, [])
         own_tenants = await repository.tenants_of(session, actor.kid or "") if granted else []
-        permissions.check_secret_may_be_had(actor, row, granted, [actor.tenant_id, *own_tenants])
+        permissions.check_reaches_no_further(actor, row, granted, [actor.tenant_id, *own_tenants])
 
     async def _as_made_before(self, session: AsyncSession, actor: Actor, key_id: str) -> ApiKeyWithSecret:
         row = permissions.visible(actor, await repository.get(session, _kid(key_id)))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
-from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -51,24 +51,29 @@ class UnitsOfWork:
     async def begin(self) -> AsyncIterator[UnitOfWork]:
         """A unit of work. A database that is away becomes ``unavailable``; nothing is half done."""
         with_session = self._database.write()
-        try:
+        with _faults():
             async with with_session as session:
                 yield UnitOfWork(session, self._fences)
-        except (InterfaceError, PoolTimeoutError, OSError) as error:
-            raise _unavailable(error) from error
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise _unavailable(error) from error
-            raise
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """A session that only reads."""
-        try:
+        with _faults():
             async with self._database.read() as session:
                 yield session
-        except (InterfaceError, PoolTimeoutError, OSError) as error:
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    """A database that is away, locked, full or broken is told from a mistake of ours, which stays what it is."""
+    try:
+        yield
+    except (InterfaceError, OperationalError, PoolTimeoutError, OSError) as error:
+        raise _unavailable(error) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
             raise _unavailable(error) from error
+        raise
 
 
 def _unavailable(error: Exception) -> DomainError:

@@ -122,8 +122,12 @@ class Gate:
             taken = self._take_now(now_us, tenant.id, limits, 0, usage_id, operation, refusal.code)
         return Decision(refusal, credential, tenant, limits, taken, cost)
 
-    async def find(self, text: bytes, client_ip: str | None, may_see: MaySee = _everything) -> Credential | Refusal:
+    async def find(
+        self, text: bytes, client_ip: str | None, may_see: MaySee = _everything, said_by: str = ""
+    ) -> Credential | Refusal:
         """The credential for what was sent, or why there is none; a failure counts against the address.
+
+        ``said_by``: see ``GuessLimiter.begin``.
 
         A key that the caller may not see is not there: it takes the same way, at the same pace and with the same
         work, as one that nobody ever made. Raises SourceUnavailableError.
@@ -139,7 +143,7 @@ class Gate:
             if credential is not None:
                 return credential
             self._cache.forget(digest)
-        address = await self._guesses.begin(client_ip, self._clock)
+        address = await self._guesses.begin(client_ip, self._clock, said_by)
         if address is None:
             return TOO_MANY_FAILURES
         credential = await self._guess(text, digest, address, may_see)

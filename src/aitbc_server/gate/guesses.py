@@ -46,15 +46,19 @@ class GuessLimiter:
         self._max_addresses = max_addresses
         self._addresses: OrderedDict[str, Address] = OrderedDict()
 
-    async def begin(self, client_ip: str | None, clock: Clock) -> Address | None:
+    async def begin(self, client_ip: str | None, clock: Clock, said_by: str = "") -> Address | None:
         """Wait until a lookup may be made; None where it may not. Whoever got an address calls ``end`` with it.
+
+        ``said_by`` names who says that this is the address, where we did not see it ourselves: what they say is held
+        against nobody else's requests.
 
         As many lookups as there may still be failures run side by side. The next one waits to see how they go: it
         neither adds to a flood of guesses nor is refused for guesses that turn out to be right.
         """
         if client_ip is None:
             return Address("")
-        address = self._address(_group(client_ip))
+        group = _group(client_ip)
+        address = self._address(f"{said_by} {group}" if said_by else group)
         while True:
             now_us = clock()
             _evict(address, now_us)

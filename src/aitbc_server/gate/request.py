@@ -82,19 +82,25 @@ class ClientAddress:
         for hop in reversed(hops):
             address = hop.strip()
             if not self._is_trusted(address):
-                return peer if _address(address) is None else address
+                client = parse_address(address)
+                return peer if client is None else str(client)
             peer = address
         return peer
 
     def _is_trusted(self, text: str | None) -> bool:
-        address = _address(text)
+        address = parse_address(text)
         return address is not None and any(address in network for network in self._trusted)
 
 
-def _address(text: str | None) -> IPv4Address | IPv6Address | None:
-    """The address; IPv4 written as IPv6, as sockets for both show it, as itself. None for what is no address."""
+def parse_address(text: str | None) -> IPv4Address | IPv6Address | None:
+    """The address; IPv4 written as IPv6, as sockets for both show it, as itself. None for what is no address.
+
+    A zone (``fe80::1%eth0``) says something only on the machine that wrote it, and may hold any text: it is refused.
+    """
+    if text is None or "%" in text:
+        return None
     try:
-        address = ip_address(text or "")
+        address = ip_address(text)
     except ValueError:
         return None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None

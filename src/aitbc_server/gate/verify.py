@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from ipaddress import ip_address
 from typing import Any
 
 import msgspec
@@ -22,7 +21,8 @@ from aitbc_server.gate.headers import reset_s, tightest
 from aitbc_server.gate.loads import SourceUnavailableError
 from aitbc_server.gate.operations import Operation
 from aitbc_server.gate.own_operations import VERIFY
-from aitbc_server.gate.records import Credential, UsageId
+from aitbc_server.gate.records import Credential, KeyRecord, TenantRecord, UsageId
+from aitbc_server.gate.request import parse_address
 from aitbc_server.gate.store import StoreUnavailableError
 
 _DECODER = msgspec.json.Decoder(VerifyApiKey)
@@ -61,7 +61,9 @@ class VerifyHandler:
         asked = await read_json(_DECODER, scope["headers"], receive)
         facts = _facts(asked)
         try:
-            found = await self._gate.find(asked.key.encode(), facts.client_ip, _visible_to(context))
+            found = await self._gate.find(
+                asked.key.encode(), facts.client_ip, _visible_to(context), said_by=_sayer(context)
+            )
             if isinstance(found, Refusal):
                 return _answer(_CODES[found.code], _NOTHING)
             self._refuse_impossible_cost(found, facts, asked.cost)
@@ -81,22 +83,30 @@ def _facts(asked: VerifyApiKey) -> Facts:
     operation = _ANY_SCOPE if asked.scope is None else _BY_SCOPE.get(asked.scope)
     if operation is None:
         raise invalid("scope", f"must be one of {', '.join(_BY_SCOPE)}")
-    if asked.client_ip is not None:
-        try:
-            ip_address(asked.client_ip)
-        except ValueError as error:
-            raise invalid("client_ip", "must be an IPv4 or IPv6 address") from error
-    return Facts(operation, None, asked.tenant_id, asked.client_ip)
+    address = parse_address(asked.client_ip)
+    if asked.client_ip is not None and address is None:
+        raise invalid("client_ip", "must be an IPv4 or IPv6 address")
+    return Facts(operation, None, asked.tenant_id, None if address is None else str(address))
 
 
 def _visible_to(context: Context) -> MaySee:
     """Which keys the caller may ask about: its tenant's, of its environment; all, where an operator made it so."""
+    record, tenant = _caller(context)
+    return partial(_may_see, record.verifies_all, tenant.id, record.environment)
+
+
+def _sayer(context: Context) -> str:
+    """Who answers for ``client_ip``: a tenant, whose word must not slow down others; or the operator's own gateway."""
+    record, tenant = _caller(context)
+    return "" if record.verifies_all else tenant.id
+
+
+def _caller(context: Context) -> tuple[KeyRecord, TenantRecord]:
     decision = context.decision
     assert decision is not None
     assert decision.credential is not None
     assert decision.tenant is not None
-    record = decision.credential.record
-    return partial(_may_see, record.verifies_all, decision.tenant.id, record.environment)
+    return decision.credential.record, decision.tenant
 
 
 def _may_see(everything: bool, tenant_id: str, environment: str, usage_id: UsageId) -> bool:

@@ -51,7 +51,7 @@ async def create_job(
     return await jobs.create(actor, data, route=CREATE.id, idempotency_key=idempotency_key)
 
 
-@get("/v1/jobs", **for_operation(LIST, lenient_query=True))
+@get("/v1/jobs", **for_operation(LIST))
 async def list_jobs(
     actor: NamedDependency[Actor],
     jobs: NamedDependency[JobService],

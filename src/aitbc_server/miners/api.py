@@ -146,7 +146,7 @@ async def submit_failure(
     return Status()
 
 
-@get("/v1/miners", **for_operation(LIST, lenient_query=True))
+@get("/v1/miners", **for_operation(LIST))
 async def list_miners(
     actor: NamedDependency[Actor],
     miners: NamedDependency[MinerService],

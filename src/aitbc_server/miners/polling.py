@@ -92,8 +92,7 @@ class JobDispatch:
         # No connection is held from here on: who holds one and waits for another can block everybody.
         while True:
             if portion.job_ids:
-                await still_allowed()
-                claimed = await self._claim(seeker, portion.job_ids)
+                claimed = await self._claim(seeker, portion.job_ids, still_allowed)
                 if claimed is not None:
                     return claimed
             if portion.rest is None:
@@ -101,7 +100,10 @@ class JobDispatch:
             async with self._units.read() as session:
                 portion = await leases.candidates(session, seeker, at, portion.rest)
 
-    async def _claim(self, seeker: Seeker, job_ids: list[str]) -> AssignedJob | _Nothing | None:
+    async def _claim(
+        self, seeker: Seeker, job_ids: list[str], still_allowed: StillAllowed
+    ) -> AssignedJob | _Nothing | None:
+        await still_allowed()
         async with self._units.begin() as unit:
             # The miner's row is the lock under which its leases are counted.
             miner = await repository.get(unit.session, seeker.kid, seeker.miner_id, for_update=True)
@@ -112,6 +114,8 @@ class JobDispatch:
             if row is None:
                 return None
             miner.last_seen_at = at
+            # Once more: the key may have been revoked while we waited for the lock.
+            await still_allowed()
             await unit.commit()
         return AssignedJob(job_id=row.id, payload=row.payload, constraints=row.constraints)
 
