@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import subprocess
+import tempfile
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -31,13 +32,22 @@ INSERT INTO plans (id, name, limit_per_minute) VALUES
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+def postgres() -> Iterator[PostgresServer]:
     """A real PostgreSQL server of its own for this run, reached by a socket file."""
-    server = get_server(tmp_path_factory.mktemp("postgres") / "data", cleanup_mode="delete")
+    # Not in pytest's folder: each new run of pytest closes that for everybody but its owner, and PostgreSQL does not
+    # run as root.
+    with tempfile.TemporaryDirectory(prefix="aitbc-postgres-") as folder:
+        server = get_server(Path(folder) / "data", cleanup_mode="delete")
+        try:
+            yield _tuned(server)
+        finally:
+            server.cleanup()
+
+
+def _tuned(server: PostgresServer) -> PostgresServer:
     # A test's database vanishes with the server: what a power cut would lose does not matter here.
     server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
-    yield server
-    server.cleanup()
+    return server
 
 
 @pytest.fixture(scope="session")
