@@ -101,7 +101,8 @@ def _scope_refusal(credential: Credential, facts: Facts) -> Refusal | None:
     if operation.never_own and facts.key_id == record.key_id:
         return NOT_TO_ITSELF
     if own and credential.is_previous:
-        # A leaked old secret must not be able to mint a new one, or to learn who it is.
+        # A leaked old secret must not be able to give its key another secret, or to learn which key it is. What the
+        # scopes allow with other keys goes on, so that who manages keys can change the secret without a pause.
         if facts.key_id is not None or operation.scope is None or operation.scope not in record.scopes:
             return NOT_BY_PREVIOUS_SECRET
         return None
