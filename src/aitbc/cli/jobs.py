@@ -61,7 +61,7 @@ def submit(
     Examples:
       aitbc jobs submit --type text-statistics --text "to be or not to be" --wait
       aitbc jobs submit job.json --ttl 1h
-      aitbc jobs submit '{"type": "inference", "prompt": "Hello"}' --gpu "RTX 4090"
+      aitbc jobs submit '{"type": "inference", "prompt": "Hello"}' --gpu A100
 
     The JSON is the payload itself, or {"payload": {...}, "constraints": {...}, "ttl_seconds": 900}. Options
     are added to it, and win over it. Prints the job's id; with --wait the result, as JSON.
