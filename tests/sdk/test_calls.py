@@ -19,6 +19,7 @@ from aitbc.resources.miners import Miners
 from aitbc.schemas.api_keys import (
     ApiKey,
     ApiKeyWithSecret,
+    ChangedApiKey,
     CreateApiKey,
     KeySelf,
     RegenerateApiKey,
@@ -193,11 +194,11 @@ KEY_CASES = [
     Case(
         lambda c: c.api_keys.update("key_1", expires_at=None, enabled=False),
         API_KEY,
-        ApiKey,
+        ChangedApiKey,
         "PATCH /v1/api-keys/key_1",
         body={"expires_at": None, "enabled": False},
     ),
-    Case(lambda c: c.api_keys.revoke("key_1"), API_KEY, ApiKey, "POST /v1/api-keys/key_1/revoke"),
+    Case(lambda c: c.api_keys.revoke("key_1"), API_KEY, ChangedApiKey, "POST /v1/api-keys/key_1/revoke"),
     Case(
         lambda c: c.api_keys.regenerate("key_1", grace_period_seconds=60),
         {**API_KEY, "key": "aitbc_test_..."},
