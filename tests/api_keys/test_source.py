@@ -202,9 +202,9 @@ async def test_a_swapped_digest_authenticates_nobody_else(
     assert await source.load(people.manager.text.encode()) is None
 
 
-async def test_a_database_that_is_away_is_not_a_wrong_key(tmp_path: Path, world: World, clock: Clock) -> None:
+async def test_a_database_that_fails_is_not_a_wrong_key(tmp_path: Path, world: World, clock: Clock) -> None:
     """Nothing can be told, and that is said: it turns neither into an allow nor into a 401."""
-    away = World(Database(f"sqlite+aiosqlite:///{tmp_path}/missing/aitbc.db"), tmp_path, clock)
+    away = World(Database(f"sqlite+aiosqlite:///{tmp_path}/empty.db"), tmp_path, clock)
     source, _ = source_with(away, world.secret_keys, clock)
     with pytest.raises(SourceUnavailableError):
         await source.load(keyformat.build("live", "0" * 12, "A" * 43).encode())
