@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aitbc import keyformat
 from aitbc.keyformat import (
     ALPHABET,
     KEY_LENGTH,
@@ -242,3 +243,13 @@ def test_the_format_needs_the_standard_library_only() -> None:
     code = "import sys, aitbc.keyformat; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert not {"msgspec", "httpx2", "aitbc_server"} & set(loaded)
+
+
+def test_redacting_masks_whole_keys_and_nothing_else() -> None:
+    """What is quoted in logs and errors shows of a key what may be shown, and of a look-alike everything."""
+    key, other = keyformat.build("live", "A" * 12, "s" * 43), keyformat.build("test", "B" * 12, "t" * 43)
+    masked = keyformat.mask("live", "A" * 12, key[-4:])
+    assert keyformat.redact(f"a {key}, {other} and {key[:-1]}0") == (
+        f"a {masked}, {keyformat.mask('test', 'B' * 12, other[-4:])} and {key[:-1]}0"
+    )
+    assert keyformat.redact("") == ""

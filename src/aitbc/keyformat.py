@@ -91,3 +91,12 @@ def scan(text: str) -> Iterator[tuple[int, int]]:
 def mask(environment: str, kid: str, last4: str) -> str:
     """The form that may be shown: ``aitbc_live_<kid>_…<last 4>``; ``last4`` is empty for foreign keys."""
     return f"{PREFIX}{environment}_{kid}_…{last4}"
+
+
+def redact(text: str) -> str:
+    """``text`` with each key in it in its masked form."""
+    for start, end in reversed(list(scan(text))):
+        parts = parse(text[start:end])
+        assert parts is not None
+        text = text[:start] + mask(parts.environment, parts.kid, text[end - 4 : end]) + text[end:]
+    return text

@@ -67,12 +67,7 @@ def mask_secrets(_logger: Any, _method: str, event: Event) -> Event:
 def _masked(value: Any) -> Any:
     if isinstance(value, (int, float, bool)) or value is None:
         return value
-    text = value if isinstance(value, str) else str(value)
-    for start, end in reversed(list(keyformat.scan(text))):
-        parts = keyformat.parse(text[start:end])
-        assert parts is not None
-        text = text[:start] + keyformat.mask(parts.environment, parts.kid, text[end - 4 : end]) + text[end:]
-    return text
+    return keyformat.redact(value if isinstance(value, str) else str(value))
 
 
 def _json_processors() -> list[Any]:

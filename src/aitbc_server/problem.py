@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from aitbc.keyformat import redact
 from aitbc.schemas.problem import FieldError, Problem
 from aitbc_server.errors import Code
 
@@ -63,16 +64,21 @@ TITLES: dict[Code, str] = {
 
 
 def encode_problem(code: Code, detail: str, request_id: str, errors: Sequence[FieldError] = ()) -> bytes:
-    """The body of an error answer."""
+    """The body of an error answer.
+
+    It may quote a name that the caller sent. Where that is a whole API key, put in the wrong place, it is masked:
+    answers are kept in more places than requests. (ASVS 14.2.6)
+    """
+    shown = [FieldError(field=redact(each.field), message=redact(each.message)) for each in errors]
     return msgspec.json.encode(
         Problem(
             type=f"urn:aitbc:error:{code}",
             title=TITLES[code],
             status=STATUS[code],
-            detail=detail,
+            detail=redact(detail),
             code=code,
             request_id=request_id,
-            errors=list(errors) or msgspec.UNSET,
+            errors=shown or msgspec.UNSET,
         )
     )
 
