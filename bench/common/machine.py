@@ -65,7 +65,7 @@ def need_program(name: str, remedy: str) -> str:
 def description() -> str:
     """One line: processor, cores, system."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{_processor()}, {cores} cores, {platform.system()} {platform.release()} {platform.machine()}"
+    return f"{_processor()}, {cores} cores, {platform.system()} {platform.machine()}"
 
 
 def load_warning() -> str | None:
