@@ -178,7 +178,7 @@ def test_nothing_else_is_built(environment: str, kid: str, secret: str) -> None:
 
 
 def test_generated_parts_are_fresh_and_of_the_format() -> None:
-    """256 bits of the system's random source, base62, another each time. ASVS 6.5.3."""
+    """256 bits of the system's random source, base62, another each time. ASVS 6.5.2, 6.5.3, 11.2.3, 11.5.1."""
     made = {generate("test") for _ in range(100)}
     assert len({part.kid for part in made}) == len({part.secret for part in made}) == 100
     assert all(parse(build(*part)) == part for part in made)

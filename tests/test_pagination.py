@@ -35,7 +35,7 @@ def refused(listing: str, cursor: str, cursors: Cursors = CURSORS) -> bool:
 
 
 def test_every_altered_character_is_noticed() -> None:
-    """Also one that base64 would read as the same bytes."""
+    """Also one that base64 would read as the same bytes; nothing of it is used before. (ASVS 9.1.1)"""
     for position, character in enumerate(CURSOR):
         for other in "Aa0_-":
             if other != character:

@@ -136,7 +136,7 @@ async def test_the_claimed_environment_must_be_the_keys(source: DatabaseCredenti
 
 
 async def test_a_copy_of_the_database_authenticates_nobody(world: World, people: People, clock: Clock) -> None:
-    """S3: with any other pepper, no stored digest proves anything."""
+    """S3, ASVS 6.5.2: with any other pepper, no stored digest proves anything."""
     thief, _ = source_with(world, SecretKeys([secrets.token_bytes(32)]), clock)
     for key in people:
         assert await thief.load(key.text.encode()) is None
@@ -145,7 +145,7 @@ async def test_a_copy_of_the_database_authenticates_nobody(world: World, people:
 async def test_a_planted_row_authenticates_nobody(
     source: DatabaseCredentialSource, world: World, people: People, clock: Clock
 ) -> None:
-    """S3: who can write into the database but has no pepper cannot make a key, ours or foreign."""
+    """S3, ASVS 9.1.1: who can write into the database but has no pepper cannot make a key, ours or foreign."""
     assert people
     planted = SecretDigests(SecretKeys([secrets.token_bytes(32)]))
     ours = keyformat.generate("live")
@@ -230,7 +230,7 @@ class TestChangeOfThePepper:
     async def test_a_key_used_under_an_old_version_is_retagged(
         self, world: World, people: People, both: SecretKeys, clock: Clock
     ) -> None:
-        """Once used, it works under the newest alone; what was not used stays for the old version."""
+        """Once used, it works under the newest alone; what was not used stays for the old version. (ASVS 11.2.2)"""
         source, rotation = source_with(world, both, clock)
         assert await source.load(people.manager.text.encode()) is not None
         await rotation.flush()

@@ -170,7 +170,10 @@ async def assert_answered(client: httpx2.AsyncClient, asker: Caller, answers: An
 
 
 async def test_totals_equal_decisions_over_stops_and_starts(world: World) -> None:
-    """Each answer to a known key is one count, in the API's sums at once, in the database after a stop."""
+    """Each answer to a known key is one count, in the API's sums at once, in the database after a stop.
+
+    Allowed or refused, and why: ASVS 16.3.1, 16.3.2.
+    """
     who = await callers(world)
     answers = Answers()
     for run in range(2):
