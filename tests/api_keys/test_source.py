@@ -230,7 +230,10 @@ class TestChangeOfThePepper:
     async def test_a_key_used_under_an_old_version_is_retagged(
         self, world: World, people: People, both: SecretKeys, clock: Clock
     ) -> None:
-        """Once used, it works under the newest alone; what was not used stays for the old version. (ASVS 11.2.2)"""
+        """Once used, it works under the newest alone; what was not used stays for the old version.
+
+        ASVS 11.2.2, 13.3.4.
+        """
         source, rotation = source_with(world, both, clock)
         assert await source.load(people.manager.text.encode()) is not None
         await rotation.flush()

@@ -100,7 +100,7 @@ async def new_job(client: httpx2.AsyncClient, headers: dict[str, str]) -> str:
 async def test_every_route_answers_as_the_table_says(
     kind: str, installation: Installation, client: httpx2.AsyncClient
 ) -> None:
-    """S1, ASVS 8.2.1, 8.2.2, 8.2.4, 8.4.1, 9.2.2, 4.1.1, 16.2.2: and every answer has the shape that all have."""
+    """S1, ASVS 8.2.1, 8.2.2, 8.2.4, 8.4.1, 9.2.1, 9.2.2, 4.1.1, 16.2.2: and every answer has the one shape."""
     owner = dict((await installation.add_key(HOME, scopes=Scope)).headers)
     wrong = []
     for (method, path), rule in RULES.items():
@@ -150,7 +150,7 @@ async def test_no_other_method_does_anything(installation: Installation, client:
 
 
 async def test_unknown_paths_need_a_key_too(installation: Installation, client: httpx2.AsyncClient) -> None:
-    """Default deny: what is not a route is 401 to strangers and 404 to who has a key."""
+    """Default deny, ASVS 13.4.5: what is not a route is 401 to strangers and 404 to who has a key; /metrics is none."""
     key = await installation.add_key(HOME)
     for path in NO_ROUTES:
         stranger, member = await client.get(path), await client.get(path, headers=dict(key.headers))

@@ -123,7 +123,7 @@ async def test_json_that_cannot_be_kept_is_refused_everywhere(
 
 
 async def test_a_field_that_nobody_knows_is_refused(owner: Owner, client: httpx2.AsyncClient) -> None:
-    """ASVS 15.3.3: a field that a caller may not set, or a typing error, is refused by its name, not dropped."""
+    """ASVS 8.2.3, 15.3.3: a field that a caller may not set, or a typing error, is refused by its name, not dropped."""
     for ask in owner.writes():
         for name in ("is_admin", "tenant_id_", "Name", "__proto__"):
             answer = await client.request(

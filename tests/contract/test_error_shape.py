@@ -73,7 +73,7 @@ async def provoke(client: httpx2.AsyncClient, ask: Ask, wrong: Wrong) -> AsyncIt
 
 
 async def test_every_error_of_every_route_has_the_one_shape(client: httpx2.AsyncClient, owner: Owner) -> None:
-    """RFC 9457 over all routes, ASVS 2.2.1, 3.4.4, 3.4.6, 4.1.1, 14.3.2, 16.5.1."""
+    """RFC 9457 over all routes, ASVS 2.2.1, 3.4.4, 3.4.5, 3.4.6, 4.1.1, 14.3.2, 16.5.1."""
     found: list[str] = []
     asks = list(owner.asks())
     assert len(asks) > 20
