@@ -114,7 +114,7 @@ async def test_changes_to_one_key_come_one_after_another(
 
 
 async def test_no_change_slips_in_behind_a_revoke(manager: Speaker) -> None:
-    """ASVS 2.3.4, 15.4.2: whatever the order, a revoked key stays revoked, and no change to it is answered 200 afterwards."""
+    """ASVS 2.3.4, 15.4.2: whatever the order, a revoked key stays revoked, and no change to it is answered 200 then."""
     made = await manager.make()
     path = f"/v1/api-keys/{made['id']}"
     changes = [manager("PATCH", path, {"enabled": True, "name": f"n{number}"}) for number in range(6)]

@@ -19,7 +19,7 @@ from aitbc_server.db.engine import Database
 
 ROOT = Path(__file__).parents[2]
 PLAN = "roomy"
-EXAMPLES = 400 if os.environ.get("AITBC_FULL") == "1" else 15
+EXAMPLES = 400 if os.environ.get("AITBC_FULL") == "1" else 40
 
 # Wrong keys are sent all the time: guesses must not be slowed down.
 VARIABLES = {"AITBC_MAX_FAILURES_PER_MINUTE": "1000000"}
