@@ -38,7 +38,9 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     if case.meta is None or case.meta.generation.mode is schemathesis.GenerationMode.POSITIVE:
         correct_query(case.query)
         case.body = with_integers(case.body)
-        correct_body(case.body, case.operation.path)
+        correct_body(case.body)
+    if case.operation.path.endswith("/poll"):
+        shorten_wait(case.body)
 
 
 def correct_query(query: Any) -> None:
@@ -61,11 +63,15 @@ def with_integers(value: Any) -> Any:
     return value % 2**63 if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**63 else value
 
 
-def correct_body(body: Any, path: str) -> None:
-    """A key expires in the future; a miner that polls for a minute tells no more than one that polls for a moment."""
-    if not isinstance(body, dict):
-        return
-    if path.endswith("/poll"):
-        body["max_wait_seconds"] = min(body.get("max_wait_seconds", 1), 0.01)
-    if body.get("expires_at") is not None:
+def shorten_wait(body: Any) -> None:
+    """A miner that polls for a minute tells no more than one that polls for a moment."""
+    if isinstance(body, dict):
+        wait = body.get("max_wait_seconds", 1)
+        if isinstance(wait, (int, float)) and not isinstance(wait, bool) and 0 < wait <= 60:
+            body["max_wait_seconds"] = 0.01
+
+
+def correct_body(body: Any) -> None:
+    """A key expires in the future."""
+    if isinstance(body, dict) and body.get("expires_at") is not None:
         body["expires_at"] = "2100-01-01T00:00:00Z"
