@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import runner
-from bench.catalogue import GOAL_IDS, wanted
+from bench.catalogue import GOAL_IDS, PEER_NAMES, wanted
 from bench.common.options import Options
 
 RESULTS = Path("bench/results.json")
@@ -24,8 +24,9 @@ def main(arguments: Sequence[str]) -> int:
     if not given.output.parent.is_dir():
         runner.say(f"error: there is no folder {given.output.parent} for {given.output.name}")
         return 2
-    options = Options(given.seconds, given.rounds, given.warm_up, given.tenants, given.starts)
-    report = runner.run(wanted(given.only), options, shlex.join(["python", "-m", "bench", *arguments]))
+    options = Options(given.seconds, given.rounds, given.warm_up, given.tenants, given.starts, given.peers)
+    only = [*given.goals, *(given.only or [])] or None
+    report = runner.run(wanted(only, options), options, shlex.join(["python", "-m", "bench", *arguments]))
     if report.results:
         runner.keep(given.output, report.results)
     print(report.text())
@@ -41,7 +42,9 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = made.add_argument
-    add("--only", type=_goal_ids, metavar="P1,P5", help=f"some goals of {', '.join(GOAL_IDS)}")
+    add("goals", type=_goal_id, nargs="*", metavar="GOAL", help=f"some goals of {', '.join(GOAL_IDS)}")
+    add("--only", type=_goal_ids, metavar="P1,P5", help="the same, in one word")
+    add("--peers", type=_peers, metavar="nginx,...", help=f"some peers of {', '.join(PEER_NAMES)}")
     add("--seconds", type=_whole, default=default.seconds, metavar="S", help="length of a round")
     add("--rounds", type=_whole, default=default.rounds, metavar="N", help="rounds of each side")
     add("--warm-up", type=_whole, default=default.warm_up_s, metavar="S", help="load before the first round")
@@ -51,12 +54,24 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def _goal_id(word: str) -> str:
+    return _known("goal", GOAL_IDS, [word])[0]
+
+
 def _goal_ids(text: str) -> list[str]:
-    ids = [word.strip() for word in text.split(",")]
-    unknown = [word for word in ids if word not in GOAL_IDS]
+    return _known("goal", GOAL_IDS, text.split(","))
+
+
+def _peers(text: str) -> tuple[str, ...]:
+    return tuple(_known("peer", PEER_NAMES, text.split(",")))
+
+
+def _known(kind: str, names: Sequence[str], words: Sequence[str]) -> list[str]:
+    given = [word.strip() for word in words]
+    unknown = [word for word in given if word not in names]
     if unknown:
-        raise argparse.ArgumentTypeError(f"no goal {', '.join(unknown)}: choose from {', '.join(GOAL_IDS)}")
-    return ids
+        raise argparse.ArgumentTypeError(f"no {kind} {', '.join(unknown)}: choose from {', '.join(names)}")
+    return given
 
 
 def _whole(text: str) -> int:

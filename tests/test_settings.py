@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from aitbc_server.secret_keys import SecretKeyError
-from aitbc_server.settings import SETTINGS, SettingError, Settings, unknown
+from aitbc_server.setting_rows import SETTINGS
+from aitbc_server.settings import SettingError, Settings, unknown
 
 SECRET = "s" * 32
 
@@ -23,6 +24,10 @@ GOOD = {
     "AITBC_MAX_FAILURES_PER_MINUTE": "5",
     "AITBC_LEASE_SECONDS": "2.5",
     "AITBC_LOG_LEVEL": "WARNING",
+    "AITBC_SMTP_URL": "smtps://aitbc:pw@mail.example.com",
+    "AITBC_MAIL_FROM": "AITBC <no-reply@example.com>",
+    "AITBC_SIGN_UP": "Closed",
+    "AITBC_BREACHED_PASSWORD_CHECK": "on",
     "AITBC_WORKERS": "1",
 }
 
@@ -48,8 +53,11 @@ def test_every_variable_reaches_its_field() -> None:
     assert (settings.host, settings.port, settings.public_url) == ("127.0.0.1", 0, "https://api.example.com")
     assert settings.trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("::1"))
     assert (settings.max_failures_per_minute, settings.lease_s, settings.log_level) == (5, 2.5, "warning")
+    assert settings.smtp is not None
+    assert (settings.smtp.host, str(settings.mail_from)) == ("mail.example.com", "AITBC <no-reply@example.com>")
+    assert (settings.sign_up, settings.breached_password_check) == ("closed", True)
     assert len(settings.load_secret_keys().versions) == 2
-    assert {setting.field for setting in SETTINGS if setting.field} <= set(Settings.__struct_fields__)
+    assert {setting.field for setting in SETTINGS} <= set(Settings.__struct_fields__)
 
 
 def test_all_mistakes_are_named_at_once() -> None:
@@ -90,7 +98,10 @@ def test_all_mistakes_are_named_at_once() -> None:
         ("AITBC_LEASE_SECONDS", "soon"),
         ("AITBC_LOG_LEVEL", "trace"),
         ("AITBC_WORKERS", "2"),
-        ("AITBC_VALKEY_URL", "redis://127.0.0.1"),
+        ("AITBC_WORKERS", "0"),
+        ("AITBC_VALKEY_URL", "http://127.0.0.1"),
+        ("AITBC_VALKEY_URL", "valkey+sentinel://127.0.0.1"),
+        ("AITBC_ON_STORE_FAILURE", "shrug"),
     ],
 )
 def test_what_cannot_be_is_refused(name: str, value: str) -> None:
@@ -98,18 +109,12 @@ def test_what_cannot_be_is_refused(name: str, value: str) -> None:
     assert [problem.partition(":")[0] for problem in problems(**{name: value})] == [name]
 
 
-def test_a_later_release_is_named_for_what_this_one_lacks() -> None:
-    """More than one worker, and Valkey, are not accepted in silence: limits would be counted apart."""
-    found = problems(AITBC_WORKERS="4", AITBC_VALKEY_URL="redis://:hunter2@cache")
-    assert all("Valkey" in problem and "later release" in problem for problem in found)
-
-
 def test_no_secret_is_shown() -> None:
     """ASVS 16.2.5: neither a message nor the settings' repr holds a secret."""
     found = problems(
         AITBC_SECRET_KEY="hunter2",
         AITBC_DATABASE_URL="mysql://root:hunter2@db/x",
-        AITBC_VALKEY_URL="redis://:hunter2@c",
+        AITBC_VALKEY_URL="http://:hunter2@c",
     )
     assert len(found) == 3
     assert "hunter2" not in "".join(found)
@@ -165,3 +170,92 @@ def test_database_urls_as_people_write_them(url: str, expected: str) -> None:
     """The address is what every other PostgreSQL client takes; without one, SQLite is in the data folder."""
     settings = Settings(data_dir=Path("d"), database_url=url)
     assert settings.sqlalchemy_url.render_as_string(hide_password=False) == expected
+
+
+def test_a_mail_server_needs_to_know_who_sends_and_where_links_lead() -> None:
+    """Said when the server starts, not by a mail that arrives with a link to nowhere."""
+    assert problems(AITBC_SMTP_URL="smtp://mail.example.com") == [
+        "AITBC_MAIL_FROM: expected beside AITBC_SMTP_URL, such as AITBC <no-reply@example.com>; it is not set",
+        "AITBC_PUBLIC_URL: expected beside AITBC_SMTP_URL, for the links in mails; it is not set",
+    ]
+    found = problems(AITBC_SMTP_URL="smtp://mail.example.com", AITBC_MAIL_FROM="nobody", AITBC_PUBLIC_URL="nowhere")
+    assert [line.partition(":")[0] for line in found] == ["AITBC_PUBLIC_URL", "AITBC_MAIL_FROM"]
+
+
+FLEET = {"AITBC_DATABASE_URL": "postgresql://db/aitbc", "AITBC_VALKEY_URL": "valkey://store", "AITBC_WORKERS": "2"}
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"AITBC_METRICS_ADDRESS": "127.0.0.1:8000"},
+        {"AITBC_METRICS_ADDRESS": "0.0.0.0:8000"},
+        {"AITBC_METRICS_ADDRESS": "[::]:8000"},
+        {"AITBC_METRICS_ADDRESS": "[::ffff:127.0.0.1]:8000"},
+        {"AITBC_METRICS_ADDRESS": "127.0.0.1:9", "AITBC_HOST": "::", "AITBC_PORT": "9"},
+        {"AITBC_METRICS_ADDRESS": "127.0.0.1:7999"} | FLEET,
+    ],
+)
+def test_metrics_are_not_on_the_address_of_the_api(environ: dict[str, str]) -> None:
+    """Two listeners on one port cannot be: not at one address, not where one is all of them, not for any worker."""
+    [problem] = problems(**environ)
+    assert problem.startswith("AITBC_METRICS_ADDRESS: expected another port than that of the API, AITBC_PORT, which is")
+    assert problem.endswith(f"got {environ['AITBC_METRICS_ADDRESS'].replace('::ffff:127.0.0.1', '::ffff:7f00:1')}")
+
+
+def test_every_worker_has_a_port_for_its_metrics() -> None:
+    """Behind the last port there is none: the operating system would choose one that nobody knows."""
+    [problem] = problems(AITBC_METRICS_ADDRESS="127.0.0.1:65535", **FLEET)
+    assert problem == (
+        "AITBC_METRICS_ADDRESS: expected a port up to 65534, as each of the 2 workers has the next one;"
+        " got 127.0.0.1:65535"
+    )
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"AITBC_METRICS_ADDRESS": "127.0.0.1:65535"},
+        {"AITBC_METRICS_ADDRESS": "127.0.0.1:65534"} | FLEET,
+        {"AITBC_METRICS_ADDRESS": "127.0.0.1:0", "AITBC_PORT": "0"},
+        {"AITBC_METRICS_ADDRESS": "127.0.0.1:8001"} | FLEET,
+        {"AITBC_METRICS_ADDRESS": "127.0.0.1:8000", "AITBC_HOST": "10.0.0.1"},
+    ],
+)
+def test_metrics_may_be_beside_the_api(environ: dict[str, str]) -> None:
+    """On another port, or at another address of the machine."""
+    assert Settings.from_env(environ).metrics_address
+
+
+@pytest.mark.parametrize("url", ["http://mail", "smtp://user@mail", "smtps://user:hidden@mail?tls=off"])
+def test_a_wrong_mail_server_is_named_without_its_password(url: str) -> None:
+    """ASVS 16.2.5: the value is not shown."""
+    [problem] = problems(AITBC_SMTP_URL=url)
+    assert problem.startswith("AITBC_SMTP_URL: expected an address such as smtp://")
+    assert "hidden" not in problem
+
+
+def test_strangers_get_an_account_only_where_somebody_says_so() -> None:
+    """ASVS 6.3.2: by default an account needs an invitation; on a development server there is nobody to give one."""
+    assert Settings().sign_up_policy == "invite"
+    assert Settings(dev=True).sign_up_policy == "open"
+    assert Settings(sign_up="open").sign_up_policy == "open"
+    for name, text in (("AITBC_SIGN_UP", "everybody"), ("AITBC_BREACHED_PASSWORD_CHECK", "1")):
+        [problem] = problems(**{name: text})
+        assert problem.startswith(f"{name}: expected o")
+        assert problem.endswith(f"got '{text}'")
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        (Settings(), "http://localhost:8000"),
+        (Settings(host="0.0.0.0", port=81), "http://localhost:81"),  # noqa: S104
+        (Settings(host="10.0.0.1"), "http://10.0.0.1:8000"),
+        (Settings(host="2001:db8::1"), "http://[2001:db8::1]:8000"),
+        (Settings(public_url="https://api.example.com"), "https://api.example.com"),
+    ],
+)
+def test_links_in_mails_lead_to_where_people_reach_the_server(settings: Settings, url: str) -> None:
+    """The public address where there is one, else the one that it listens on."""
+    assert settings.site_url == url

@@ -32,7 +32,7 @@ OLDEST_UV = (0, 9)
 # `dev` holds all of `server`: who has it can run the server, and going to and fro installs nothing.
 LEVELS = {
     "server": ["--extra", "server"],
-    "dev": ["--extra", "server", "--group", "dev"],
+    "dev": ["--all-extras", "--group", "dev"],
 }
 SATISFIED_BY = {"server": ["server", "dev"], "dev": ["dev"]}
 # The parts of pyproject.toml that decide what is installed: a change of a linter's settings is none of them.

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from aitbc_server.api_keys.digests import SecretDigests
-from aitbc_server.api_keys.retagging import PepperRotation
-from aitbc_server.api_keys.source import DatabaseCredentialSource
+from aitbc_server.api_keys.credentials.digests import SecretDigests
+from aitbc_server.api_keys.credentials.retagging import PepperRotation
+from aitbc_server.api_keys.credentials.source import DatabaseCredentialSource
 from aitbc_server.clock import system_clock
 from aitbc_server.db.engine import Database
 from aitbc_server.gate.cache import CredentialCache

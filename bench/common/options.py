@@ -13,3 +13,9 @@ class Options(NamedTuple):
     warm_up_s: int = 2
     tenants: int = 10_000
     starts: int = 15
+    #: The peers that may be installed and measured; all of them for None.
+    peers: tuple[str, ...] | None = None
+
+    def wants(self, peer: str) -> bool:
+        """Whether this peer is measured."""
+        return self.peers is None or peer in self.peers

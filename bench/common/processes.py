@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO
@@ -27,11 +27,17 @@ class ServerError(Exception):
 
 
 class Server:
-    """A running system under test; ``port`` is on 127.0.0.1."""
+    """A running system under test; ``port`` is on 127.0.0.1.
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, output: IO[bytes]) -> None:
+    ``beside`` are servers that belong to it, such as its store: they rest when it rests, and their work is its work.
+    """
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], port: int, output: IO[bytes], beside: Sequence[Server] = ()
+    ) -> None:
         self._process = process
         self._output = output
+        self._beside = beside
         self.port = port
 
     @property
@@ -49,51 +55,71 @@ class Server:
             connection.close()
 
     def cpu_s(self) -> float:
-        """The processor time that its processes have used so far, in seconds."""
+        """The processor time that its processes, and those beside it, have used so far, in seconds."""
         ticks = 0
         for stat in Path("/proc").glob("[0-9]*/stat"):
             try:
                 ticks += ticks_of_group(stat.read_text(encoding="utf-8"), self._process.pid)
             except OSError:
                 continue  # It ended while the folder was read.
-        return ticks / os.sysconf("SC_CLK_TCK")
+        return ticks / os.sysconf("SC_CLK_TCK") + sum(server.cpu_s() for server in self._beside)
 
     @contextmanager
     def alone(self, others: Iterable[Server]) -> Iterator[None]:
         """Meanwhile the ``others`` stand still: what they still have to do falls into their own rounds."""
         resting = [other for other in others if other is not self]
         for other in resting:
-            other.signal(signal.SIGSTOP)
+            other.rest()
         try:
             yield
         finally:
             for other in resting:
-                other.signal(signal.SIGCONT)
+                other.go_on()
+
+    def rest(self) -> None:
+        """Stand still: itself first, then what it waits for."""
+        self.signal(signal.SIGSTOP)
+        for server in self._beside:
+            server.rest()
+
+    def go_on(self) -> None:
+        """The other way round, so that it never waits for what stands still."""
+        for server in self._beside:
+            server.go_on()
+        self.signal(signal.SIGCONT)
 
     def signal(self, number: int) -> None:
         """Send a signal to all its processes: they are a process group of their own."""
         os.killpg(self._process.pid, number)
 
-    def wait_until_ready(self, path: str) -> None:
-        """Return once a GET of ``path`` is answered 200. Raises ServerError."""
-        deadline = time.monotonic() + READY_WITHIN_S
+    def wait_until_ready(self, probe: Callable[[Server], int], within_s: float) -> None:
+        """Return once ``probe`` gives 200; an OSError is nothing yet. Raises ServerError."""
+        deadline = time.monotonic() + within_s
         answer = "nothing"
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise ServerError(f"it exited with {self._process.returncode} before it was ready: {self.said()}")
             try:
-                answer = str(self.status(path))
+                answer = str(probe(self))
             except (OSError, http.client.HTTPException):
                 answer = "nothing"
             if answer == "200":
                 return
             time.sleep(_POLL_S)
-        raise ServerError(f"{path} answered {answer} after {READY_WITHIN_S:.0f} s: {self.said()}")
+        raise ServerError(f"it answered {answer} after {within_s:.0f} s: {self.said()}")
 
     def said(self) -> str:
         """The end of its output."""
-        self._output.seek(0)
-        return self._output.read()[-2000:].decode(errors="replace").strip() or "(it said nothing)"
+        return self._whole_output()[-2000:].strip() or "(it said nothing)"
+
+    def has_said(self, text: str) -> bool:
+        """Whether its output has ``text`` in it so far."""
+        return text in self._whole_output()
+
+    def _whole_output(self) -> str:
+        # Read at an offset of its own: the process writes where the shared one stands.
+        size = os.fstat(self._output.fileno()).st_size
+        return os.pread(self._output.fileno(), size, 0).decode(errors="replace")
 
     def stop(self) -> None:
         """End it: asked first, killed when it does not go."""
@@ -107,12 +133,20 @@ class Server:
 
 @contextmanager
 def running(
-    command: Sequence[str], *, core: int, port: int, ready_path: str, env: Mapping[str, str] | None = None
+    command: Sequence[str],
+    *,
+    core: int,
+    port: int,
+    ready_path: str = "/",
+    probe: Callable[[Server], int] | None = None,
+    env: Mapping[str, str] | None = None,
+    beside: Sequence[Server] = (),
+    ready_within_s: float = READY_WITHIN_S,
 ) -> Iterator[Server]:
     """Run a system under test on ``core`` for as long as the block lasts. Raises ServerError.
 
-    ``ready_path`` is answered 200 once it may be measured. ``env`` is added to the environment, out of which our own
-    variables are taken: nobody's settings are measured.
+    ``ready_path`` is answered 200 once it may be measured; ``probe`` is asked instead where it does not speak HTTP.
+    ``env`` is added to the environment, out of which our own variables are taken: nobody's settings are measured.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AITBC_")}
     with tempfile.TemporaryFile() as output:
@@ -125,9 +159,9 @@ def running(
                 env={**inherited, **(env or {})},
                 start_new_session=True,
             )
-        server = Server(process, port, output)
+        server = Server(process, port, output, beside)
         try:
-            server.wait_until_ready(ready_path)
+            server.wait_until_ready(probe or (lambda each: each.status(ready_path)), ready_within_s)
             yield server
         finally:
             server.stop()

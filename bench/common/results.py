@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -16,12 +16,20 @@ Round = dict[str, Any]
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What one measurement found: a goal's value, the raw rounds it came from, and remarks for its reader."""
+    """What one measurement found: a goal's value, the raw rounds it came from, and remarks for its reader.
+
+    ``versions`` are those of what took part besides ourselves.
+    """
 
     goal: Goal
     value: float
     rounds: list[Round]
     remarks: list[str] = []
+    versions: dict[str, str] = {}
+
+    def and_also(self, versions: Mapping[str, str], remarks: Sequence[str] = ()) -> Outcome:
+        """The same with more versions, and more remarks behind its own."""
+        return msgspec.structs.replace(self, versions={**self.versions, **versions}, remarks=[*self.remarks, *remarks])
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +75,7 @@ def result(
         passed=goal.is_met(value),
         rounds=outcome.rounds,
         remarks=[*outcome.remarks, *remarks],
-        versions=versions,
+        versions={**versions, **outcome.versions},
         machine=machine,
         date=date,
         command=command,

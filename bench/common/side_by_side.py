@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -31,9 +32,18 @@ class Side(NamedTuple):
 
 
 def compare(goal: Goal, sides: Mapping[str, Side], options: Options, *, folder: Path, core: int) -> Outcome:
-    """The ratio of the first side's median to the second's, in requests/s, and every round as it was.
+    """The ratio of the first side's median to the second's, in requests/s, and every round of all sides as it was.
 
-    Every request is sent once before anything is measured, so that both sides have in memory what they keep there,
+    See ``alternating``.
+    """
+    subject, base = list(sides)[:2]
+    return outcome(goal, alternating(sides, options, folder=folder, core=core), subject, base, *list(sides)[2:])
+
+
+def alternating(sides: Mapping[str, Side], options: Options, *, folder: Path, core: int) -> dict[str, list[Round]]:
+    """The rounds of each side, taken in turn.
+
+    Every request is sent once before anything is measured, so that all sides have in memory what they keep there,
     and so that each is seen to be answered 200. ``folder`` takes the files that wrk reads; wrk runs on ``core``.
     Raises LoadError where any answer is not 2xx or any socket fails.
     """
@@ -42,15 +52,29 @@ def compare(goal: Goal, sides: Mapping[str, Side], options: Options, *, folder: 
     for number, (name, side) in enumerate(sides.items()):
         drawn_from = folder / f"requests-{number}.txt"
         wrk.write_requests(drawn_from, side.requests)
-        with side.server.alone(servers):
+        with side.server.alone(servers), _told_by(name, side.server):
             with pinned(core):
                 prime(side.server.port, side.requests)
             wrk.load(side.server.url, drawn_from, seconds=options.warm_up_s, core=core, seed=0)
         measures[name] = partial(_round, name, side.server, servers, drawn_from, options.seconds, core)
-    taken = run_alternating(measures, options.rounds)
-    speeds = [[each["requests_per_s"] for each in rounds] for rounds in taken.values()]
-    rounds = [each for turn in zip(*taken.values(), strict=True) for each in turn]
-    return Outcome(goal, ratio_of_medians(speeds[0], speeds[1]), rounds, remarks(rounds))
+    return run_alternating(measures, options.rounds)
+
+
+@contextmanager
+def _told_by(name: str, server: Server) -> Iterator[None]:
+    """Add to a LoadError what the server said: it knows why."""
+    try:
+        yield
+    except wrk.LoadError as error:
+        raise wrk.LoadError(f"{name}: {error}; it said: {server.said()}") from error
+
+
+def outcome(goal: Goal, taken: Mapping[str, list[Round]], subject: str, base: str, *beside: str) -> Outcome:
+    """The ratio of two sides' medians, in requests/s; the rounds of those ``beside`` them are kept, too."""
+    speeds = {name: [each["requests_per_s"] for each in taken[name]] for name in (subject, base)}
+    shown = [taken[name] for name in (subject, base, *beside)]
+    rounds = [each for turn in zip(*shown, strict=True) for each in turn]
+    return Outcome(goal, ratio_of_medians(speeds[subject], speeds[base]), rounds, remarks(rounds))
 
 
 def remarks(rounds: Sequence[Round]) -> list[str]:
@@ -91,6 +115,8 @@ def _send_all(port: int, requests: Sequence[wrk.Request]) -> None:
             body = response.read()
             if response.status != 200:
                 raise wrk.LoadError(f"GET {request.path} answered {response.status}: {body[:500].decode()}")
+    except (OSError, http.client.HTTPException) as error:
+        raise wrk.LoadError(f"a request got no answer: {error!r}") from error
     finally:
         connection.close()
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from statistics import median
 
 from bench.common.goals import Goal, figure
-from bench.common.results import Result
+from bench.common.results import Result, Round
 
 HEADINGS = ("id", "what", "figure", "goal", "")
 
@@ -34,12 +35,43 @@ def text_table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def markdown_table(results: Iterable[Result]) -> str:
-    """The same for a page, with a footnote for each remark and where and when it was measured."""
+    """The same for a page, with where and when it was measured, and a list of the remarks."""
     measured = list(results)
     lines = ["| id | what | figure | goal | |", "| --- | --- | --- | --- | --- |"]
     lines += ["| " + " | ".join(row(each)) + " |" for each in measured]
-    notes = _origin(measured) + [f"{each.id}: {remark}" for each in measured for remark in each.remarks]
-    return "\n\n".join(["\n".join(lines), *notes])
+    return "\n\n".join(["\n".join(lines), *_origin(measured), *_remarks(measured)])
+
+
+def systems_table(results: Iterable[Result]) -> str:
+    """For a page: each system's medians, goal by goal, and the versions of all that took part."""
+    lines = ["| for | system | requests/s | p50 | p99 |", "| --- | --- | ---: | ---: | ---: |"]
+    versions: set[str] = set()
+    for each in results:
+        versions |= {f"{name} {version}" for name, version in each.versions.items()}
+        timed = [one for one in each.rounds if "p50_ms" in one]
+        for system in dict.fromkeys(one["system"] for one in timed):
+            rounds = [one for one in timed if one["system"] == system]
+            cells = (_median(rounds, "requests_per_s", ",.0f"), *_latencies(rounds))
+            lines.append(f"| {each.id} | {system} | {' | '.join(cells)} |")
+    return "\n".join(lines) + f"\n\nTook part: {', '.join(sorted(versions, key=str.lower))}."
+
+
+def _latencies(rounds: Sequence[Round]) -> tuple[str, str]:
+    return _median(rounds, "p50_ms", ".2f", " ms"), _median(rounds, "p99_ms", ".2f", " ms")
+
+
+def _median(rounds: Sequence[Round], name: str, form: str, unit: str = "") -> str:
+    values = [one[name] for one in rounds if name in one]
+    return f"{median(values):{form}}{unit}" if values else "-"
+
+
+def _remarks(results: Sequence[Result]) -> list[str]:
+    """One Markdown list: each remark once, behind all of the goals that it is about."""
+    about: dict[str, list[str]] = {}
+    for each in results:
+        for remark in each.remarks:
+            about.setdefault(remark, []).append(each.id)
+    return ["\n".join(f"- {', '.join(ids)}: {remark}" for remark, ids in about.items())] if about else []
 
 
 def _origin(results: Sequence[Result]) -> list[str]:

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from bench.common import wrk
 
-PACKAGES = ("aitbc", "granian", "uvloop", "litestar", "msgspec", "sqlalchemy", "aiosqlite")
+PACKAGES = ("aitbc", "granian", "uvloop", "litestar", "msgspec", "sqlalchemy", "aiosqlite", "hiredis")
 
 
 def versions() -> dict[str, str]:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from aitbc_server import app as wiring
-from aitbc_server.gate.asgi import CONTEXT, App, Context, Receive, Scope, Send
+from aitbc_server.gate.asgi import App, Receive, Scope, Send
+from aitbc_server.gate.context import CONTEXT, Context
 from aitbc_server.gate.decision import Refusal
 from aitbc_server.gate.gate import Decision, Gate
 from aitbc_server.gate.operations import Operations

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from aitbc.schemas.scopes import Environment, Scope
-from aitbc_server.gate.asgi import Context
+from aitbc_server.errors import Code, DomainError
+from aitbc_server.users.roles import ROLE_SCOPES, Role
+
+if TYPE_CHECKING:
+    from aitbc_server.gate.context import Context
+    from aitbc_server.users.sessions import SignedIn
 
 ActorType = Literal["api_key", "user", "operator", "system"]
 
@@ -15,7 +20,9 @@ ActorType = Literal["api_key", "user", "operator", "system"]
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
     """Who asks for something, for which tenant, and what they may do there.
 
-    ``environment`` is None for people and operators, who see both. ``kid`` is the acting key's own, else None.
+    ``environment`` is None for people and operators, who see both. ``role`` is a person's in the tenant, else None;
+    ``kid`` is the acting key's own, else None. ``user_id`` is the person whom that key stands for, whose role then
+    counts too, where that was looked up.
     """
 
     type: ActorType
@@ -24,7 +31,9 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     tenant_id: str
     scopes: frozenset[str]
     environment: Environment | None = None
+    role: Role | None = None
     kid: str | None = None
+    user_id: str | None = None
     client_ip: str | None = None
     request_id: str | None = None
 
@@ -48,6 +57,25 @@ def key_actor(context: Context) -> Actor:
         scopes=record.scopes,
         environment=Environment(record.environment),
         kid=record.kid,
+        client_ip=context.client_ip,
+        request_id=context.request_id,
+    )
+
+
+def user_actor(signed_in: SignedIn, context: Context) -> Actor:
+    """The actor of a page: who is signed in, in the tenant that their session looks at.
+
+    Raises ``insufficient_scope`` for who is in no tenant.
+    """
+    if signed_in.tenant_id is None or signed_in.role is None:
+        raise DomainError(Code.INSUFFICIENT_SCOPE, "You are in no tenant yet. Ask to be invited to one.")
+    return Actor(
+        type="user",
+        id=signed_in.user_id,
+        name=signed_in.email,
+        tenant_id=signed_in.tenant_id,
+        scopes=ROLE_SCOPES[signed_in.role],
+        role=signed_in.role,
         client_ip=context.client_ip,
         request_id=context.request_id,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import msgspec
 from litestar import get
 from litestar.di import NamedDependency
@@ -11,15 +13,26 @@ from aitbc._version import __version__
 from aitbc_server.db import migrate
 from aitbc_server.db.engine import Database
 from aitbc_server.errors import Code, DomainError
-from aitbc_server.gate.operations import Operation
-from aitbc_server.routing import for_operation
+from aitbc_server.gate.operations import Audience, Operation
 from aitbc_server.stopping import Stopping
+from aitbc_server.web.routing import for_operation
+
+LIVE = Operation("health.live", audience=Audience.EVERYONE, api=True)
+READY = Operation("health.ready", audience=Audience.EVERYONE, api=True)
+VERSION = Operation("health.version", audience=Audience.EVERYONE, api=True)
 
 
 class Health(msgspec.Struct):
     """``{"status": "ok"}``."""
 
     status: str = "ok"
+
+
+class ReadyHealth(msgspec.Struct):
+    """``{"status": "ok", "details": {"database": "up"}}``; ``degraded`` where the server goes on without something."""
+
+    status: str
+    details: dict[str, str]
 
 
 class VersionedHealth(msgspec.Struct):
@@ -29,16 +42,35 @@ class VersionedHealth(msgspec.Struct):
     version: str
 
 
-class Readiness:
-    """Whether requests can be answered now."""
+class StoreState(Protocol):
+    """How the store is that nodes share."""
 
-    def __init__(self, database: Database, stopping: Stopping) -> None:
+    @property
+    def state(self) -> str:
+        """up, hung or away."""
+        ...
+
+
+class Readiness:
+    """Whether requests can be answered now.
+
+    ``needs_store``: nothing is answered without the shared store.
+    """
+
+    def __init__(
+        self, database: Database, stopping: Stopping, store: StoreState | None = None, *, needs_store: bool = False
+    ) -> None:
         self._database = database
         self._stopping = stopping
+        self._store = store
+        self._needs_store = needs_store
         self._needed = migrate.HEAD
 
-    async def check(self) -> None:
-        """Return where the server is ready. Raises ``unavailable`` that says what is missing."""
+    async def check(self) -> ReadyHealth:
+        """How the server is, where it is ready. Raises ``unavailable`` that says what is missing.
+
+        A node without its store is ready: the others are without it too, and requests have to go somewhere.
+        """
         if self._stopping.begun:
             raise _not_ready("The server is stopping.")
         try:
@@ -47,22 +79,32 @@ class Readiness:
             raise _not_ready("The database does not answer.", log=f"not ready: {error}") from error
         if revision != self._needed:
             raise _not_ready("The database has another schema than this release needs.")
+        details = {"database": "up"}
+        if self._store is not None:
+            details["store"] = self._store.state
+        is_whole = all(state == "up" for state in details.values())
+        if not is_whole and self._needs_store:
+            raise _not_ready("The shared store does not answer, and AITBC_ON_STORE_FAILURE is deny.")
+        return ReadyHealth("ok" if is_whole else "degraded", details)
 
 
-@get("/health/live", **for_operation(Operation("health.live", public=True)))
+@get("/health/live", **for_operation(LIVE))
 async def live() -> Health:
     """The process answers."""
     return Health()
 
 
-@get("/health/ready", **for_operation(Operation("health.ready", public=True), errors=[Code.UNAVAILABLE]))
-async def ready(readiness: NamedDependency[Readiness]) -> Health:
-    """The server can do its work: the database answers and has the right schema. Else 503."""
-    await readiness.check()
-    return Health()
+@get("/health/ready", **for_operation(READY, errors=[Code.UNAVAILABLE]))
+async def ready(readiness: NamedDependency[Readiness]) -> ReadyHealth:
+    """The server can do its work: the database answers and has the right schema. Else 503.
+
+    `details` says how the parts are that it works with: `up`, or for the `store` of a fleet `hung` (it does not answer
+    in time) or `away` (there is no connection). Then `status` is `degraded`: the node keeps limits by itself.
+    """
+    return await readiness.check()
 
 
-@get("/v1/health", **for_operation(Operation("health.version", public=True)))
+@get("/v1/health", **for_operation(VERSION))
 async def health() -> VersionedHealth:
     """The server answers, and which release it is."""
     return VersionedHealth(status="ok", version=__version__)

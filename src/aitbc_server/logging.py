@@ -9,10 +9,8 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, TextIO
-
-import structlog
 
 from aitbc import keyformat
 
@@ -32,6 +30,47 @@ def configure(level: str, *, stream: TextIO | None = None, terminal: bool | None
     stream = stream or sys.stderr
     if terminal is None:
         terminal = stream.isatty()
+    for_people, in_color = terminal, color and stream.isatty()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_MadeWhenUsed(lambda: _formatter(for_people, in_color)))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
+    logging.getLogger(READY_LOGGER).setLevel(logging.INFO)
+
+
+def name_worker(number: int) -> None:
+    """From now on every line of this process says which worker wrote it."""
+    make = logging.getLogRecordFactory()
+
+    def made(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = make(*args, **kwargs)
+        record.worker = number
+        return record
+
+    logging.setLogRecordFactory(made)
+
+
+class _MadeWhenUsed(logging.Formatter):
+    """Makes the real formatter for the first line: a command that has nothing to log starts sooner by 0.2 s."""
+
+    def __init__(self, make: Callable[[], logging.Formatter]) -> None:
+        super().__init__()
+        self._make = make
+        self._made: logging.Formatter | None = None
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See ``logging.Formatter``."""
+        if self._made is None:
+            self._made = self._make()
+        return self._made.format(record)
+
+
+def _formatter(terminal: bool, color: bool) -> logging.Formatter:
+    import structlog
+
     before: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
@@ -39,24 +78,15 @@ def configure(level: str, *, stream: TextIO | None = None, terminal: bool | None
     ]
     if not terminal:
         before.insert(1, structlog.stdlib.add_logger_name)
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=before,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                mask_secrets,
-                *(_terminal_processors(color and stream.isatty()) if terminal else _json_processors()),
-            ],
-        )
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=before,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            mask_secrets,
+            *(_terminal_processors(color) if terminal else _json_processors()),
+        ],
     )
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level.upper())
-    for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
-    logging.getLogger(READY_LOGGER).setLevel(logging.INFO)
 
 
 def mask_secrets(_logger: Any, _method: str, event: Event) -> Event:
@@ -71,6 +101,8 @@ def _masked(value: Any) -> Any:
 
 
 def _json_processors() -> list[Any]:
+    import structlog
+
     # ensure_ascii: what is not ASCII, control characters included, is written as an escape.
     return [
         structlog.processors.EventRenamer("message"),

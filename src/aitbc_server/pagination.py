@@ -11,6 +11,7 @@ import msgspec
 from aitbc_server.clock import Timestamp, from_ms, to_ms
 from aitbc_server.errors import Code, DomainError
 from aitbc_server.secret_keys import SecretKeys
+from aitbc_server.wire import encode
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 100
@@ -18,13 +19,13 @@ _MAC_LENGTH = 16
 
 
 class Cursors:
-    """Makes and reads cursors. A cursor names the last object that was shown, and is bound to its list."""
+    """Makes and reads cursors. A cursor names the last object that was shown, and is bound to its ``listing``."""
 
     def __init__(self, secret_keys: SecretKeys) -> None:
         self._keys = [secret_keys.derive("cursor-v1", version) or b"" for version in secret_keys.versions]
 
     def encode(self, listing: str, time: Timestamp, object_id: str) -> str:
-        """The cursor after the object with this time and id in ``listing`` (a list's name and its tenant)."""
+        """The cursor after the object with this time and id in ``listing``."""
         payload = msgspec.msgpack.encode((to_ms(time), object_id))
         return _text(self._mac(self._keys[0], listing, payload) + payload)
 
@@ -40,11 +41,20 @@ class Cursors:
                 return from_ms(milliseconds), object_id
         except (ValueError, msgspec.DecodeError):
             pass
-        raise DomainError(Code.BAD_REQUEST, "cursor: this is not a cursor of this list. Leave it out to start anew.")
+        detail = "cursor: this is no cursor of this list with these filters. Leave it out to start anew."
+        raise DomainError(Code.BAD_REQUEST, detail)
 
     @staticmethod
     def _mac(key: bytes, listing: str, payload: bytes) -> bytes:
         return hmac.digest(key, listing.encode() + b"\x00" + payload, "sha256")[:_MAC_LENGTH]
+
+
+def listing(name: str, *filters: Any) -> str:
+    """A list by all that decides what is on it: its name, whose it is, and the filters that were asked for.
+
+    With other filters the object that a cursor names may be none of the list's, and pages would be left out unseen.
+    """
+    return encode([name, *filters]).decode()
 
 
 def _text(raw: bytes) -> str:

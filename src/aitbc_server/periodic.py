@@ -11,8 +11,12 @@ logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def repeating(step: Callable[[], Awaitable[None]], *, interval_s: float, name: str) -> AsyncIterator[None]:
+async def repeating(
+    step: Callable[[], Awaitable[None]], *, interval_s: float, name: str, expected: tuple[type[Exception], ...] = ()
+) -> AsyncIterator[None]:
     """Run ``step`` every ``interval_s`` until the block is left; a step that fails is logged and tried again.
+
+    What is ``expected``, such as a server that is away, is logged as one line without the place in the code.
 
     Leaving waits for the step at hand, so that nothing is cut in half. The last run is the caller's own affair.
     """
@@ -24,9 +28,11 @@ async def repeating(step: Callable[[], Awaitable[None]], *, interval_s: float, n
             try:
                 await step()
                 failing = False
-            except Exception:
+            except Exception as error:
                 # One line for the first failure: a database that is away must not fill the log.
-                if not failing:
+                if not failing and isinstance(error, expected):
+                    logger.warning("%s waits, and is tried again every %g s: %s", name, interval_s, error)
+                elif not failing:
                     logger.exception("%s failed; it is tried again every %g s", name, interval_s)
                 failing = True
             with suppress(TimeoutError):

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 MIN_LENGTH = 32
+#: So many characters has the name of a version.
+VERSION_LENGTH = 8
 
 
 class SecretKeyError(ValueError):
@@ -29,7 +31,7 @@ class SecretKeys:
             raise SecretKeyError("no secret key is given")
         if any(len(key) < MIN_LENGTH for key in keys):
             raise SecretKeyError(f"a secret key needs {MIN_LENGTH} characters or more")
-        self._keys = {_derive(key, "fingerprint").hex()[:8]: key for key in keys}
+        self._keys = {_derive(key, "fingerprint").hex()[:VERSION_LENGTH]: key for key in keys}
         self.versions: tuple[str, ...] = tuple(self._keys)
 
     @property

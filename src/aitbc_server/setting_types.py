@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from email.headerregistry import Address
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,7 +11,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from aitbc_server.gate.records import Network
+from aitbc_server.mail.addresses import parse_sender
+from aitbc_server.mail.smtp import SmtpServer
 from aitbc_server.secret_keys import SecretKeys
+from aitbc_server.setting_faults import NotTakenError
+from aitbc_server.valkey import urls
 
 
 def path(text: str) -> Path:
@@ -55,9 +60,27 @@ def port(text: str) -> int:
     return _whole(text, 0, 65535)
 
 
+def listening_address(text: str) -> tuple[str, int]:
+    """An address and a port, with brackets around an address of version 6."""
+    name, colon, number = text.rpartition(":")
+    if not colon or (":" in name and not name.startswith("[")):
+        raise ValueError(text)
+    return host(name), port(number)
+
+
 def count(text: str) -> int:
     """A positive number."""
     return _whole(text, 1, 1_000_000)
+
+
+def days(text: str) -> int:
+    """A number of days."""
+    return _whole(text, 1, 36_500)
+
+
+def days_or_for_ever(text: str) -> int | None:
+    """A number of days, or ``forever``: None."""
+    return None if text.lower() == "forever" else days(text)
 
 
 def seconds(text: str) -> float:
@@ -68,14 +91,36 @@ def seconds(text: str) -> float:
     return value
 
 
-def one_worker(text: str) -> int:
-    """One: windows live in one process as long as there is no shared store."""
-    return _whole(text, 1, 1)
+def connections(text: str) -> int:
+    """How many connections; with fewer, work that needs two at once would wait for itself."""
+    return _whole(text, 5, 1000)
 
 
-def no_valkey(text: str) -> str:
-    """Nothing: to ignore the setting would let every node count for itself, where one limit was asked for."""
-    raise ValueError(text)
+def timeout(text: str) -> float:
+    """After how long something is given up; 0 for never."""
+    value = float(text)
+    if value and not 0.1 <= value <= 3600:
+        raise ValueError(text)
+    return value
+
+
+def workers(text: str) -> int:
+    """How many processes; more than any machine has processors is a mistake."""
+    return _whole(text, 1, 256)
+
+
+def valkey_url(text: str) -> str:
+    """Where the store is that nodes share."""
+    urls.parse(text)
+    return text
+
+
+def on_store_failure(text: str) -> str:
+    """What a node does while the shared store is away."""
+    choice = text.lower()
+    if choice not in {"alone", "deny"}:
+        raise ValueError(text)
+    return choice
 
 
 def public_url(text: str) -> str:
@@ -88,6 +133,29 @@ def public_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def http_url(text: str) -> str:
+    """An address with a path."""
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        # urlsplit passes over line breaks, and whoever sends there would not.
+        raise NotTakenError("it has a space, a line break or another character that no address has")
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0 or parts.fragment:
+        raise ValueError(text)
+    urls.ensure_host(parts.hostname)
+    return text
+
+
+def share(text: str) -> float:
+    """A part of all, from none to all."""
+    if not text.isascii():
+        # float() takes digits of other scripts too.
+        raise ValueError(text)
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise ValueError(text)
+    return value
+
+
 def origins(text: str) -> tuple[str, ...]:
     """Origins as browsers send them, separated by commas or spaces."""
     return tuple(public_url(word).lower() for word in text.replace(",", " ").split())
@@ -98,12 +166,38 @@ def networks(text: str) -> tuple[Network, ...]:
     return tuple(ip_network(word) for word in text.replace(",", " ").split())
 
 
+def sign_up(text: str) -> str:
+    """Who may make an account."""
+    policy = text.lower()
+    if policy not in {"open", "invite", "closed"}:
+        raise ValueError(text)
+    return policy
+
+
+def switch(text: str) -> bool:
+    """on or off."""
+    word = text.lower()
+    if word not in {"on", "off"}:
+        raise ValueError(text)
+    return word == "on"
+
+
 def log_level(text: str) -> str:
     """The least severe level that is logged."""
     level = text.lower()
     if level not in {"debug", "info", "warning", "error"}:
         raise ValueError(text)
     return level
+
+
+def smtp_server(text: str) -> SmtpServer:
+    """A mail server's address, with its user name and password."""
+    return SmtpServer.parse(text)
+
+
+def mail_from(text: str) -> Address:
+    """Who sends mails: an address, with a name before it or without."""
+    return parse_sender(text)
 
 
 def _whole(text: str, least: int, most: int) -> int:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Set
+from email.headerregistry import Address
+from ipaddress import ip_address
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from sqlalchemy.engine import URL, make_url
 
-from aitbc_server import setting_types as types
 from aitbc_server.gate.records import Network
+from aitbc_server.host_port import host_port
+from aitbc_server.mail.smtp import SmtpServer
 from aitbc_server.secret_keys import SecretKeyError, SecretKeys
+from aitbc_server.setting_faults import NotTakenError
+from aitbc_server.setting_rows import SETTINGS
+from aitbc_server.usage.levels import Retention
 
 _DRIVERS = {"postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}
+
+_LAST_PORT = 65535
 
 
 class SettingError(ValueError):
@@ -25,156 +34,6 @@ class SettingError(ValueError):
         self.problems = problems
 
 
-class Setting(NamedTuple):
-    """One variable: the field that it fills ("": it is only checked), and its documentation for the reference.
-
-    ``parse`` raises ValueError; the user then reads ``expected`` and what was given, unless it is ``secret``.
-    """
-
-    name: str
-    field: str
-    parse: Callable[[str], Any]
-    expected: str
-    meaning: str
-    default: str
-    example: str
-    secret: bool = False
-
-
-SETTINGS: tuple[Setting, ...] = (
-    Setting(
-        "AITBC_DATA_DIR",
-        "data_dir",
-        types.folder,
-        "the path of a folder",
-        "Where the server keeps its files: the SQLite database, the secret key, the usage journal. "
-        "It is made where there is none.",
-        ".aitbc",
-        "/var/lib/aitbc",
-    ),
-    Setting(
-        "AITBC_DATABASE_URL",
-        "database_url",
-        types.database_url,
-        "an address such as postgresql://user:password@host/database",
-        "A PostgreSQL database to use in place of the SQLite file in the data folder.",
-        "(SQLite in the data folder)",
-        "postgresql://aitbc@/aitbc?host=/run/postgresql",
-        secret=True,
-    ),
-    Setting(
-        "AITBC_SECRET_KEY_FILE",
-        "secret_key_file",
-        types.path,
-        "the path of a file",
-        "A file with the secret keys, one a line, newest first, each of 32 characters or more. "
-        "Everything that proves an API key right derives from them.",
-        "secret.key in the data folder, made where there is none",
-        "/run/secrets/aitbc",
-    ),
-    Setting(
-        "AITBC_SECRET_KEY",
-        "secret_key",
-        types.secret_key,
-        "secret keys of 32 characters or more, separated by commas, newest first",
-        "The secret keys themselves, in place of a file.",
-        "(none)",
-        "made by `openssl rand -base64 48`",
-        secret=True,
-    ),
-    Setting(
-        "AITBC_HOST",
-        "host",
-        types.host,
-        "an IP address or localhost",
-        "The address to listen on; 0.0.0.0 or :: for all of the machine's.",
-        "127.0.0.1",
-        "0.0.0.0",  # noqa: S104 - an example in the documentation
-    ),
-    Setting(
-        "AITBC_PORT",
-        "port",
-        types.port,
-        "a port number from 0 to 65535",
-        "The port to listen on; 0 takes any that is free.",
-        "8000",
-        "8443",
-    ),
-    Setting(
-        "AITBC_PUBLIC_URL",
-        "public_url",
-        types.public_url,
-        "an address such as https://api.example.com",
-        "Under which address clients reach the server, when a proxy stands before it.",
-        "(none)",
-        "https://api.example.com",
-    ),
-    Setting(
-        "AITBC_TRUSTED_PROXIES",
-        "trusted_proxies",
-        types.networks,
-        "IP addresses or networks, separated by commas",
-        "The proxies whose X-Forwarded-For is believed. From everybody else the header is ignored.",
-        "(none)",
-        "10.0.0.0/8, 127.0.0.1",
-    ),
-    Setting(
-        "AITBC_CORS_ORIGINS",
-        "cors_origins",
-        types.origins,
-        "origins such as https://app.example.com, separated by commas",
-        "The sites whose pages may call the API from a browser. Pages of all others may not.",
-        "(none)",
-        "https://app.example.com, https://admin.example.com",
-    ),
-    Setting(
-        "AITBC_MAX_FAILURES_PER_MINUTE",
-        "max_failures_per_minute",
-        types.count,
-        "a whole number from 1 to 1000000",
-        "How many wrong API keys one client address may send in a minute before its guesses are slowed down.",
-        "30",
-        "100",
-    ),
-    Setting(
-        "AITBC_LEASE_SECONDS",
-        "lease_s",
-        types.seconds,
-        "seconds from 1 to 86400",
-        "How long a miner keeps a job without a sign of life before another one gets it.",
-        "60",
-        "120",
-    ),
-    Setting(
-        "AITBC_LOG_LEVEL",
-        "log_level",
-        types.log_level,
-        "debug, info, warning or error",
-        "How much is logged.",
-        "info",
-        "warning",
-    ),
-    Setting(
-        "AITBC_WORKERS",
-        "",
-        types.one_worker,
-        "1 (more than one worker needs Valkey to share limits, which a later release brings)",
-        "How many processes serve requests.",
-        "1",
-        "1",
-    ),
-    Setting(
-        "AITBC_VALKEY_URL",
-        "",
-        types.no_valkey,
-        "it to be left out (limits shared by several nodes need Valkey, which a later release brings)",
-        "Not available yet: shares limits and revocations between several nodes.",
-        "(none)",
-        "(leave it out)",
-        secret=True,
-    ),
-)
-
 # What the SDK, the CLI and the test suite read.
 _OTHERS = frozenset({"AITBC_API_KEY", "AITBC_BASE_URL", "AITBC_TENANT_ID", "AITBC_PROFILE", "AITBC_FULL"})
 
@@ -184,6 +43,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     data_dir: Path = Path(".aitbc")
     database_url: str = ""
+    database_connections: int = 20
+    statement_timeout_s: float = 30.0
+    lock_timeout_s: float = 5.0
+    valkey_url: str = ""
+    workers: int = 1
+    on_store_failure: str = "alone"
+    metrics_address: tuple[str, int] | None = None
+    traces_url: str = ""
+    traced_share: float = 0.01
     secret_key: str = ""
     secret_key_file: Path | None = None
     host: str = "127.0.0.1"
@@ -193,8 +61,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cors_origins: tuple[str, ...] = ()
     allowed_hosts: frozenset[bytes] | None = None
     max_failures_per_minute: int = 30
+    max_keys_per_tenant: int = 1000
     lease_s: float = 60.0
     log_level: str = "info"
+    smtp: SmtpServer | None = None
+    mail_from: Address | None = None
+    sign_up: str = ""
+    breached_password_check: bool = False
+    usage_minutes_kept_days: int = 7
+    usage_hours_kept_days: int = 90
+    usage_days_kept_days: int | None = None
     dev: bool = False
 
     def __repr__(self) -> str:
@@ -211,17 +87,42 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 continue
             try:
                 value = setting.parse(given)
-            except ValueError:
+            except ValueError as error:
                 shown = "a value that is not shown here" if setting.secret else repr(given)
-                problems.append(f"{setting.name}: expected {setting.expected}; got {shown}")
+                why = f": {error}" if isinstance(error, NotTakenError) else ""
+                problems.append(f"{setting.name}: expected {setting.expected}; got {shown}{why}")
                 continue
-            if setting.field:
-                values[setting.field] = value
+            values[setting.field] = value
         if "secret_key" in values and "secret_key_file" in values:
             problems.append("AITBC_SECRET_KEY and AITBC_SECRET_KEY_FILE: expected one of them; got both")
+        settings = cls(**values)
+        wrong = {problem.partition(":")[0] for problem in problems}
+        for check in (_worker_problems, _metrics_problems, _mail_problems, _retention_problems):
+            problems += check(settings, wrong)
         if problems:
             raise SettingError(problems)
-        return cls(**values)
+        return settings
+
+    @property
+    def usage_retention(self) -> Retention:
+        """How long usage is kept by the minute, the hour and the day."""
+        return Retention(self.usage_minutes_kept_days, self.usage_hours_kept_days, self.usage_days_kept_days)
+
+    @property
+    def sends_mail(self) -> bool:
+        """Whether mails reach people: by a mail server, or by the log and page of a development server."""
+        return self.dev or self.smtp is not None
+
+    @property
+    def sign_up_policy(self) -> str:
+        """open, invite or closed. A server that strangers reach lets none of them in unless somebody says so."""
+        return self.sign_up or ("open" if self.dev else "invite")
+
+    @property
+    def site_url(self) -> str:
+        """Where people reach the pages, without a slash at the end. Never taken from a request: its Host may lie."""
+        host = "localhost" if self.host in {"127.0.0.1", "::1", "0.0.0.0", "::"} else self.host  # noqa: S104
+        return self.public_url or f"http://{host_port(host, self.port)}"
 
     @property
     def sqlalchemy_url(self) -> URL:
@@ -255,6 +156,66 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         except (OSError, UnicodeDecodeError) as error:
             raise SecretKeyError(f"{self.secret_key_file} cannot be read: {reason(error)}") from error
         return SecretKeys.parse(text)
+
+
+# What is wrong about several settings together. Those that are ``wrong`` themselves have their default here, and were
+# named already.
+
+
+def _worker_problems(settings: Settings, wrong: Set[str]) -> Iterator[str]:
+    """What is missing for several processes."""
+    needed = {"AITBC_DATABASE_URL": settings.database_url, "AITBC_VALKEY_URL": settings.valkey_url}
+    missing = [name for name, value in needed.items() if not value and name not in wrong]
+    if settings.workers > 1 and missing:
+        yield (
+            f"AITBC_WORKERS: expected 1, or {' and '.join(missing)} beside it, in which workers share limits and data;"
+            f" got {settings.workers}"
+        )
+
+
+def _metrics_problems(settings: Settings, wrong: Set[str]) -> Iterator[str]:
+    """Where a worker would have no port for its metrics, or the one on which all of them serve the API."""
+    if settings.metrics_address is None or not settings.metrics_address[1]:
+        return
+    workers, (host, first) = settings.workers, settings.metrics_address
+    shown = host_port(host, first)
+    last = first + workers - 1
+    if last > _LAST_PORT:
+        yield (
+            f"AITBC_METRICS_ADDRESS: expected a port up to {_LAST_PORT - workers + 1}, as each of the {workers} "
+            f"workers has the next one; got {shown}"
+        )
+    is_known = not wrong & {"AITBC_HOST", "AITBC_PORT"}
+    if first <= settings.port <= last and _overlap(host, settings.host) and is_known:
+        each = f", and {workers} workers have metrics on ports {first} to {last}" if workers > 1 else ""
+        yield (
+            "AITBC_METRICS_ADDRESS: expected another port than that of the API, AITBC_PORT, "
+            f"which is {settings.port}{each}; got {shown}"
+        )
+
+
+def _overlap(*hosts: str) -> bool:
+    """Whether one port cannot be listened on at both; what listens on all addresses may do so for both versions."""
+    addresses = {getattr(ip_address(host), "ipv4_mapped", None) or ip_address(host) for host in hosts}
+    return len(addresses) == 1 or any(address.is_unspecified for address in addresses)
+
+
+def _mail_problems(settings: Settings, wrong: Set[str]) -> Iterator[str]:
+    """What is missing beside a mail server."""
+    if settings.smtp is None:
+        return
+    if settings.mail_from is None and "AITBC_MAIL_FROM" not in wrong:
+        yield "AITBC_MAIL_FROM: expected beside AITBC_SMTP_URL, such as AITBC <no-reply@example.com>; it is not set"
+    if not settings.public_url and "AITBC_PUBLIC_URL" not in wrong:
+        yield "AITBC_PUBLIC_URL: expected beside AITBC_SMTP_URL, for the links in mails; it is not set"
+
+
+def _retention_problems(settings: Settings, wrong: Set[str]) -> Iterator[str]:
+    """Where a sum would be deleted before what it is made of."""
+    names = [f"AITBC_USAGE_{each}_KEPT_DAYS" for each in ("MINUTES", "HOURS", "DAYS")]
+    for (finer, few), (coarser, many) in pairwise(zip(names, settings.usage_retention, strict=True)):
+        if few is not None and many is not None and many < few and not wrong & {finer, coarser}:
+            yield f"{coarser}: expected no less than {finer}, which is {few}; got {many}"
 
 
 def unknown(environ: Mapping[str, str]) -> list[str]:

@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 from msgspec import inspect
 
 from aitbc.schemas.problem import FieldError
+from aitbc_server.errors import DomainError, invalid
 
 #: The field of a whole body that is wrong.
 BODY = "body"
@@ -38,7 +40,11 @@ _SENTENCES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] =
     (re.compile(r"Expected `(.*)`, got `(.*)`"), lambda m: f"must be {_kinds(m[1])}, not {_kinds(m[2])}"),
     (
         re.compile(r"Expected `(\w+)(?: \| null)?` of length (\S+) (\d+)"),
-        lambda m: f"must have {_BOUNDS[m[2]]}{m[3]}{_UNITS.get(m[1], '')}",
+        lambda m: (
+            "must not be empty"
+            if (m[2], m[3]) == (">=", "1")
+            else f"must have {_BOUNDS[m[2]]}{m[3]}{_UNITS.get(m[1], '')}"
+        ),
     ),
     (re.compile(r"Expected `[^`]*` (>=|<=|>|<) (\S+)"), lambda m: f"must be {_BOUNDS[m[1]]}{m[2]}"),
     (re.compile(r"Expected `str` matching regex (.*)", re.DOTALL), lambda m: f"must match the pattern {m[1]}"),
@@ -64,6 +70,12 @@ def field_error(message: str, wanted: Any = None, root: str = "") -> FieldError:
         words = _words(text, wanted, steps)
     path = ".".join(filter(None, [root, *steps])) or BODY
     return FieldError(field=_cut(path), message=_cut(words))
+
+
+def refused(error: msgspec.ValidationError, wanted: Any) -> DomainError:
+    """The ``validation_error`` for a body that is not of the type ``wanted``."""
+    wrong = field_error(str(error), wanted)
+    return invalid(wrong.field, wrong.message)
 
 
 def _steps(path: str) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from tests.api_keys.people import People, Speaker, add_people
 from tests.usage.world import Clock, World
 
-from aitbc_server.api_keys.digests import SecretDigests
+from aitbc_server.api_keys.credentials.digests import SecretDigests
 from aitbc_server.api_keys.imports import KeyImports
 from aitbc_server.api_keys.service import ApiKeyService
 from aitbc_server.audit.service import AuditLog

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 from sqlalchemy import select
-from tests.api_keys.people import Speaker
+from tests.api_keys.people import People, Speaker
 from tests.usage.world import Clock, World
 
 from aitbc import keyformat
@@ -160,6 +161,20 @@ async def test_two_secrets_live_while_rotating_and_never_three(manager: Speaker,
     expired = await manager.client.get("/v1/jobs", headers={"X-API-Key": second["key"]})
     assert (expired.status_code, expired.json()["code"]) == (401, "expired_api_key")
     assert (await manager("GET", f"/v1/api-keys/{made['id']}")).json()["previous_secret"] is None
+
+
+async def test_a_new_secret_works_at_once_beside_a_guesser(world: World, people: People) -> None:
+    """Its first use is no guess, though its address sent too many wrong keys. ASVS 6.1.1."""
+    world.settings = msgspec.structs.replace(world.settings, max_failures_per_minute=1)
+    unknown = keyformat.build("live", "0" * 12, "0" * 43)
+    async with world.server() as client:
+        manager = Speaker(client, people.manager)
+        assert [await manager.works(text) for text in (people.manager.text, unknown, unknown)] == [200, 401, 429]
+        made = await manager.make()
+        assert await manager.works(made["key"]) == 200
+        again = (await manager("POST", f"/v1/api-keys/{made['id']}/regenerate", {})).json()
+        assert await manager.works(again["key"]) == 200
+        assert await manager.works(unknown) == 429
 
 
 async def test_a_disabled_key_is_regenerated_and_stays_disabled(manager: Speaker) -> None:

@@ -27,7 +27,7 @@ async def test_a_foreign_key_works_and_shows_none_of_itself(
     imports: KeyImports, manager: Speaker, people: People
 ) -> None:
     """Design 4: found by its keyed digest, masked without any character of its own."""
-    key = await imports.import_key(ACME, FOREIGN, WANTED)
+    key = (await imports.import_key(ACME, FOREIGN, WANTED)).key
     assert key.masked == f"aitbc_test_{key.id.removeprefix('key_')}_…"
     assert key.created_by == "operator"
     assert await manager.works(FOREIGN) == 200
@@ -39,15 +39,18 @@ async def test_a_foreign_key_works_and_shows_none_of_itself(
 async def test_importing_again_changes_nothing(imports: KeyImports, people: People, world: World) -> None:
     """The same key as it is by now, with one audit row; also from two importers at once."""
     assert people
-    first = await imports.import_key(ACME, FOREIGN, WANTED)
-    again = await imports.import_key(ACME, FOREIGN, CreateApiKey(name="other name", environment=Environment.TEST))
+    first, is_new = await imports.import_key(ACME, FOREIGN, WANTED)
+    assert is_new
+    other = CreateApiKey(name="other name", environment=Environment.TEST)
+    again, is_new = await imports.import_key(ACME, FOREIGN, other)
+    assert not is_new
     assert (again.id, again.name) == (first.id, "imported")
     async with world.database.read() as session:
         assert len(list(await session.scalars(select(AuditEventRow)))) == 1
     results = await asyncio.gather(
         *(imports.import_key(ACME, FOREIGN + "2", WANTED) for _ in range(4)), return_exceptions=True
     )
-    assert len({key.id for key in results if not isinstance(key, BaseException)}) == 1
+    assert len({one.key.id for one in results if not isinstance(one, BaseException)}) == 1
     assert all(
         isinstance(key, DomainError) and key.code is Code.CONFLICT for key in results if isinstance(key, BaseException)
     )
@@ -91,9 +94,9 @@ async def test_our_own_format_is_refused_unless_asked_for(
     ours = keyformat.build(*keyformat.generate("test"))
     with pytest.raises(DomainError, match="as our own keys do"):
         await imports.import_key(ACME, ours, WANTED)
-    kept = await imports.import_key(ACME, ours, WANTED, ours_too=True, made_by_dev=True)
+    kept = (await imports.import_key(ACME, ours, WANTED, ours_too=True, made_by_dev=True)).key
     assert kept.masked == keyformat.mask("test", ours[11:23], ours[-4:])
-    assert (await imports.import_key(ACME, ours, WANTED, ours_too=True)).id == kept.id
+    assert (await imports.import_key(ACME, ours, WANTED, ours_too=True)).key.id == kept.id
     assert await manager.works(ours) == 200
     for text, words in ((ours[:-1] + "0", "checksum"), (keyformat.build(*keyformat.generate("live")), "live key")):
         with pytest.raises(DomainError, match=words):
@@ -107,7 +110,7 @@ async def test_a_foreign_key_becomes_ours_when_regenerated(
     imports: KeyImports, manager: Speaker, people: People
 ) -> None:
     """The same id, a secret of our format; the foreign text goes on for the grace period."""
-    key = await imports.import_key(ACME, FOREIGN, WANTED)
+    key = (await imports.import_key(ACME, FOREIGN, WANTED)).key
     tester = Speaker(manager.client, people.test_manager)
     new = (await tester("POST", f"/v1/api-keys/{key.id}/regenerate", {"grace_period_seconds": 60})).json()
     assert new["masked"].endswith(new["key"][-4:])

@@ -129,7 +129,7 @@ async def test_parameters_are_checked(manager: Speaker) -> None:
         ("limit=ten", "limit", "must be an integer"),
         ("status=gone", "status", "must be one of active, disabled, expired, revoked"),
         ("environment=prod", "environment", "must be one of live, test"),
-        ("q=", "q", "at least 1 characters"),
+        ("q=", "q", "must not be empty"),
         ("q=" + "x" * 101, "q", "at most 100 characters"),
         ("q=%00", "q", "NUL"),
         ("stauts=active", "stauts", "is not a query parameter"),

@@ -11,6 +11,11 @@ from aitbc_server.actor import Actor
 from aitbc_server.api_keys import permissions
 from aitbc_server.api_keys.service import ApiKeyService
 from aitbc_server.errors import Code, DomainError
+from aitbc_server.users.roles import ROLE_SCOPES, Role
+
+
+def person(role: Role, user_id: str = "usr_1") -> Actor:
+    return Actor(type="user", id=user_id, name=None, tenant_id="acme", scopes=ROLE_SCOPES[role], role=role)
 
 
 def acting(people: People, *scopes: Scope, kid: str | None = None) -> Actor:
@@ -62,3 +67,54 @@ def test_a_scope_that_is_not_known_here_denies(people: People) -> None:
     with pytest.raises(DomainError) as raised:
         permissions.check_within(acting(people, *Scope), ["jobs:read", "jobs:of-the-future"])
     assert raised.value.code is Code.INSUFFICIENT_SCOPE
+
+
+@pytest.mark.parametrize(
+    ("role", "own", "others"),
+    [(Role.OWNER, True, True), (Role.ADMIN, True, True), (Role.DEVELOPER, True, False), (Role.VIEWER, False, False)],
+)
+async def test_whose_keys_a_role_manages(
+    service: ApiKeyService, people: People, role: Role, own: bool, others: bool
+) -> None:
+    """ASVS 8.2.2: a developer's own are those that they created; what the pages ask in advance is the same rule."""
+    mine = await service.create(person(Role.OWNER, "usr_1"), CreateApiKey(name="mine"))
+    theirs = await service.create(person(Role.OWNER, "usr_2"), CreateApiKey(name="theirs"))
+    for key, allowed in ((mine, own), (theirs, others)):
+        actor = person(role)
+        assert permissions.may_manage(actor, key.created_by) is allowed
+        for call in (
+            service.get_to_manage(actor, key.id),
+            service.update(actor, key.id, UpdateApiKey(name="renamed")),
+            service.regenerate(actor, key.id, RegenerateApiKey()),
+            service.revoke(actor, key.id),
+        ):
+            if allowed:
+                assert (await call).id == key.id
+                continue
+            with pytest.raises(DomainError) as raised:
+                await call
+            assert raised.value.code is Code.INSUFFICIENT_SCOPE
+
+
+@pytest.mark.parametrize("role", Role)
+def test_what_a_role_gives_to_keys(people: People, role: Role) -> None:
+    """ASVS 8.2.3: no more than the role has; owners and admins let a service check their tenant's keys, too."""
+    given = permissions.grantable(person(role))
+    assert (Scope.API_KEYS_VERIFY in given) is (role in {Role.OWNER, Role.ADMIN})
+    # A developer's key that manages keys would manage everybody's: a key has no keys of its own.
+    kept = {Scope.API_KEYS_WRITE} if role is Role.DEVELOPER else set()
+    assert given - {Scope.API_KEYS_VERIFY} == ROLE_SCOPES[role] - kept
+    # A key that has every scope of an owner is no owner.
+    assert Scope.API_KEYS_VERIFY not in permissions.grantable(acting(people, *ROLE_SCOPES[role], kid="0"))
+
+
+async def test_a_secret_is_replaced_once(service: ApiKeyService, people: People) -> None:
+    """Whoever says which secret is to be replaced replaces no other one."""
+    owner = person(Role.OWNER)
+    made = await service.create(owner, CreateApiKey(name="a"))
+    other = made.secret_created_at.replace(year=2000)
+    with pytest.raises(DomainError) as raised:
+        await service.regenerate(owner, made.id, RegenerateApiKey(), replaces=other)
+    assert raised.value.code is Code.CONFLICT
+    again = await service.regenerate(owner, made.id, RegenerateApiKey(), replaces=made.secret_created_at)
+    assert again.key != made.key

@@ -1,21 +1,22 @@
-"""README.md's figures are those of bench/results.json, and nobody's memory."""
+"""The pages' figures are those of bench/results.json, and nobody's memory."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from bench.common import results, table
-from bench.readme import BEGIN, END, ReadmeError, with_table
+from bench.common import results
+from bench.readme import BEGIN, END, PAGE, README, ReadmeError, page_with_table, with_table
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_readme_shows_what_was_measured() -> None:
-    """The table between the markers is the one that results.json gives: `python -m bench.readme` writes it."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", [README, PAGE])
+def test_the_pages_show_what_was_measured(page: Path) -> None:
+    """The tables between the markers are those that results.json gives: `python -m bench.readme` writes them."""
     measured = results.read(ROOT / "bench" / "results.json")
-    assert with_table(readme, table.markdown_table(measured)) == readme, "run `python -m bench.readme`"
+    shown = (ROOT / page).read_text(encoding="utf-8")
+    assert page_with_table(ROOT / page, measured) == shown, "run `python -m bench.readme`"
 
 
 def test_the_table_goes_between_the_markers() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from bench.catalogue import GOAL_IDS
 from bench.common import results, table
@@ -72,11 +73,37 @@ def test_the_table_says_met_or_missed() -> None:
 
 
 def test_markdown_says_where_it_was_measured_and_what_was_odd() -> None:
-    """The table for the README carries its origin and each remark."""
-    text = table.markdown_table([make(remarks=("The machine was busy.",))])
+    """The table for the README carries its origin and each remark, once for all that it is about."""
+    busy = "The machine was busy."
+    text = table.markdown_table([make(remarks=(busy,)), make("P5", remarks=("Odd.", busy))])
     assert "| P1 | the check | 0.90 | >= 0.85 | met |" in text.splitlines()
     assert "Measured on 2026-11-24: a machine." in text
-    assert "P1: The machine was busy." in text
+    assert "\n\n- P1, P5: The machine was busy.\n- P5: Odd." in text
+
+
+def test_the_page_shows_every_system() -> None:
+    """One line a system with its medians; rounds without a latency are no system's; versions are told once."""
+    rounds = [
+        {"system": name, "requests_per_s": speed, "p50_ms": 1.25, "p99_ms": speed / 100}
+        for name, speed in [("A", 100), ("B", 2000), ("A", 300), ("B", 1000), ("A", 200), ("B", 3000)]
+    ]
+    row = msgspec.structs.replace(make(), rounds=[*rounds, {"keys": 1}], versions={"nginx": "1.22", "aitbc": "0.1"})
+    latency = msgspec.structs.replace(make("P10"), rounds=[{"system": "A", "p50_ms": 0.5, "p99_ms": 2}])
+    lines = table.systems_table([row, latency]).splitlines()
+    assert lines[2:5] == [
+        "| P1 | A | 200 | 1.25 ms | 2.00 ms |",
+        "| P1 | B | 2,000 | 1.25 ms | 20.00 ms |",
+        "| P10 | A | - | 0.50 ms | 2.00 ms |",
+    ]
+    assert lines[-1] == "Took part: aitbc 0.1, nginx 1.22, python 3.11."
+
+
+def test_what_took_part_besides_us_is_kept() -> None:
+    """The versions and remarks of a peer go into the row, behind our own."""
+    outcome = Outcome(GOAL, 0.9, [], ["busy"]).and_also({"nginx": "1.22"}, ["no HAProxy"])
+    row = results.result(outcome, ["late"], versions={"python": "3.11"}, machine="", date="", command="")
+    assert row.versions == {"python": "3.11", "nginx": "1.22"}
+    assert row.remarks == ["busy", "no HAProxy", "late"]
 
 
 def test_what_was_not_measured_is_not_met() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from bench import p10_latency
+from bench.common.goals import Goal
 from bench.common.results import Round
 from bench.common.rounds import added, alternate, ratio_of_medians, run_alternating
-from bench.common.side_by_side import remarks
+from bench.common.side_by_side import outcome, remarks
 
 
 def test_rounds_alternate() -> None:
@@ -58,3 +60,24 @@ def test_rounds_with_another_bottleneck_are_marked() -> None:
 def test_a_measurement_in_process_is_marked_too() -> None:
     """Where no generator takes part, a core that was shared still shows."""
     assert len(remarks([{"system": "the gate", "system_cpu_share": 0.5}])) == 1
+
+
+def test_sides_are_compared_two_by_two() -> None:
+    """Of three systems measured together, each goal has the ratio of its own two; who stands beside is kept."""
+    taken = {name: [{**_round(name), "requests_per_s": speed}] for name, speed in [("A", 30), ("B", 10), ("C", 60)]}
+    goal = Goal("P3", "a ratio", ">=", 1.2, "ratio")
+    assert outcome(goal, taken, "A", "B").value == 3
+    assert outcome(goal, taken, "A", "C").value == 0.5
+    assert [each["system"] for each in outcome(goal, taken, "A", "B", "C").rounds] == ["A", "B", "C"]
+
+
+def test_added_latency_is_that_of_the_medians() -> None:
+    """The gate's p50 and p99 less those of the bare answer; a late generator is told beside them."""
+
+    def timed(p50_ms: float, p99_ms: float, late_ms: float = 0.0) -> Round:
+        return {"p50_ms": p50_ms, "p99_ms": p99_ms, "generator_late_p99_ms": late_ms}
+
+    found = p10_latency.outcomes({"aitbc": [timed(0.3, 2), timed(0.4, 3)], "bare": [timed(0.1, 1), timed(0.2, 1, 9)]})
+    assert [round(each.value, 3) for each in found] == [0.2, 1.5]
+    assert found[0].remarks[0].startswith("In 1 of 4 rounds the generator sent")
+    assert p10_latency.outcomes({"aitbc": [timed(1, 1)], "bare": [timed(1, 1)]})[0].remarks == []

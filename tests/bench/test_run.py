@@ -32,9 +32,7 @@ def bench(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
 def test_two_servers_are_measured_side_by_side(tmp_path: Path) -> None:
     """Both servers start, every key is answered 2xx, the figure is the ratio of what wrk counted, and all is kept."""
     output = tmp_path / "results.json"
-    done = bench(
-        "--only", "P1", "--seconds", "1", "--rounds", "1", "--warm-up", "1", "--tenants", "20", "--output", str(output)
-    )
+    done = bench("P1", "--seconds", "1", "--rounds", "1", "--warm-up", "1", "--tenants", "20", "--output", str(output))
     assert done.returncode in {0, 1}, done.stderr
     assert "not measured" not in done.stdout, done.stderr
     (row,) = results.read(output)
@@ -43,7 +41,7 @@ def test_two_servers_are_measured_side_by_side(tmp_path: Path) -> None:
     assert subject["requests"] > 0
     assert row.value == pytest.approx(subject["requests_per_s"] / base["requests_per_s"], abs=0.002)
     assert row.versions["wrk"]
-    assert row.command.startswith("python -m bench --only P1")
+    assert row.command.startswith("python -m bench P1")
 
 
 def test_programs_are_timed(tmp_path: Path) -> None:
@@ -69,6 +67,8 @@ def test_a_missing_generator_is_reported_and_never_guessed(tmp_path: Path) -> No
     ("arguments", "said"),
     [
         (["--only", "P77"], "no goal P77: choose from P1"),
+        (["P1", "P77"], "no goal P77: choose from P1"),
+        (["--peers", "kong"], "no peer kong: choose from nginx"),
         (["--rounds", "0"], "'0' is not a whole number of 1 or more"),
         (["--seconds", "soon"], "'soon' is not a whole number"),
         (["--output", "no/such/folder/results.json"], "there is no folder no/such/folder"),

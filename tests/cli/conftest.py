@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +22,9 @@ from aitbc.cli.settings import Settings
 # Two hours after the samples' times.
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
 KEY = keyformat.build("test", "0123456789ab", "S" * 43)
-VARIABLES = ("AITBC_API_KEY", "AITBC_BASE_URL", "AITBC_TENANT_ID", "NO_COLOR")
+VARIABLES = ("AITBC_API_KEY", "AITBC_BASE_URL", "AITBC_TENANT_ID", "AITBC_PROFILE", "NO_COLOR")
+# Where no profile is, and none is made.
+NO_CONFIG = "/nonexistent/aitbc-tests"
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
     """A fresh scripted server that the environment points to, with a key."""
     for variable in VARIABLES:
         monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", NO_CONFIG)
     with scripted_server() as running:
         monkeypatch.setenv("AITBC_BASE_URL", running.url)
         monkeypatch.setenv("AITBC_API_KEY", KEY)
@@ -66,9 +70,45 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     return run
 
 
+@pytest.fixture
+def home(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder for the configuration, no key in the environment, and no keyring."""
+    monkeypatch.delenv("AITBC_API_KEY")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    return tmp_path / "aitbc"
+
+
+@pytest.fixture
+def keyring(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[tuple[str, str], str]]:
+    """A keyring that works: what is in it."""
+    import keyring as library
+    from keyring.backend import KeyringBackend
+
+    entries: dict[tuple[str, str], str] = {}
+
+    class Memory(KeyringBackend):
+        priority = 1
+
+        def get_password(self, service: str, username: str) -> str | None:
+            return entries.get((service, username))
+
+        def set_password(self, service: str, username: str, password: str) -> None:
+            entries[service, username] = password
+
+        def delete_password(self, service: str, username: str) -> None:
+            del entries[service, username]
+
+    before = library.get_keyring()
+    library.set_keyring(Memory())  # type: ignore[no-untyped-call]
+    yield entries
+    library.set_keyring(before)
+
+
 def environment(**variables: str) -> dict[str, str]:
     """This process's environment without what would change the CLI, and with ``variables``."""
-    return {name: value for name, value in os.environ.items() if name not in VARIABLES} | variables
+    kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    return kept | {"XDG_CONFIG_HOME": NO_CONFIG} | variables
 
 
 def process(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:

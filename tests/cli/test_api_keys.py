@@ -145,7 +145,7 @@ def test_what_cannot_be_meant_is_a_usage_error(args: tuple[str, ...], cli: Cli, 
 
 def test_get_shows_everything(cli: Cli, server: ScriptedServer) -> None:
     """Also the older secret, where one lives."""
-    previous = {"expires_at": "2026-11-25T08:00:00.000Z", "last_used_at": None}
+    previous = {"expires_at": "2026-11-25T07:59:58.000Z", "last_used_at": "2026-11-24T07:55:00.000Z"}
     key = {
         **API_KEY,
         "previous_secret": previous,
@@ -155,13 +155,16 @@ def test_get_shows_everything(cli: Cli, server: ScriptedServer) -> None:
         "limit_per_minute": 30,
         "expires_at": "2026-12-24T08:00:00.000Z",
     }
-    server.answers(Answer(key), Answer(key))
+    unused = {**key, "previous_secret": {**previous, "last_used_at": None}}
+    server.answers(Answer(unused), Answer(key), Answer(key))
+    assert "               never used" in cli("api-keys", "get", "key_0123456789ab").out.splitlines()
     out = cli("api-keys", "get", "key_0123456789ab").out
     for line in (
         "Scopes         jobs:read jobs:write usage:read",
         "Expires        2026-12-24 08:00:00Z (in 30d)",
         "Last used      2026-11-24 07:58:00Z (2m ago) from 203.0.113.9",
-        "Older secret   works until 2026-11-25 08:00:00Z (in 1d)",
+        "Older secret   works until 2026-11-25 07:59:58Z (in 1d)",
+        "               last used 2026-11-24 07:55:00Z (5m ago)",
         "metadata.n     [1]",
     ):
         assert line in out.splitlines()
@@ -209,19 +212,20 @@ def test_regenerate_says_that_the_old_secret_stopped_and_hints_at_grace(cli: Cli
     ran = cli("api-keys", "regenerate", "key_0123456789ab")
     assert server.last.json == {"grace_period_seconds": 0}
     assert ran.out == NEW_KEY + "\n"
-    assert "The old secret stopped working now." in ran.err
+    assert "The old secret has stopped working." in ran.err
     assert "hint: `--grace 24h`" in ran.err
     assert "It is the key in use: put the new one into the environment variable AITBC_API_KEY." in ran.err
 
 
 def test_regenerate_with_grace_says_until_when(cli: Cli, server: ScriptedServer) -> None:
-    """No hint then; and another key than the one in use is not taken for it."""
+    """And where to see that it is used no more; another key than the one in use is not taken for it."""
     previous = {"expires_at": "2026-11-25T08:00:00.000Z", "last_used_at": None}
     server.answers(Answer({**API_KEY, "id": "key_other0000000", "key": NEW_KEY, "previous_secret": previous}))
     ran = cli("api-keys", "regenerate", "key_other0000000", "--grace", "24h")
     assert server.last.json == {"grace_period_seconds": 86400}
     assert "The old secret works until 2026-11-25 08:00:00Z (in 1d)." in ran.err
-    assert "hint" not in ran.err
+    assert "hint: `aitbc api-keys get key_other0000000` shows when the old secret was last used" in ran.err
+    assert "--grace" not in ran.err
     assert "key in use" not in ran.err
 
 

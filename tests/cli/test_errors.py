@@ -58,7 +58,10 @@ def test_a_rate_limit_says_when_and_does_not_wait(cli: Cli, server: ScriptedServ
 
 def test_invalid_fields_are_named(cli: Cli, server: ScriptedServer) -> None:
     """A line for each field of a 422."""
-    errors = [{"field": "name", "message": "is too long"}, {"field": "metadata", "message": "is too large"}]
+    errors = [{"field": "name", "message": "is too long"}]
+    server.answers(Answer(problem(422, "validation_error", detail="name: is too long", errors=errors), 422))
+    assert cli("api-keys", "create", "x").err == "error: name: is too long\n"
+    errors.append({"field": "metadata", "message": "is too large"})
     server.answers(Answer(problem(422, "validation_error", errors=errors), 422))
     ran = cli("api-keys", "create", "x")
     assert ran.code == 1
@@ -97,7 +100,7 @@ def test_no_key_at_all(cli: Cli, server: ScriptedServer, monkeypatch: pytest.Mon
     monkeypatch.delenv("AITBC_API_KEY")
     ran = cli("whoami")
     assert ran.code == 3
-    assert ran.err.startswith("error: there is no API key\nhint: export AITBC_API_KEY=")
+    assert ran.err.startswith("error: there is no API key\nhint: `aitbc login` signs you in; or export AITBC_API_KEY=")
     assert not server.requests
 
 

@@ -188,8 +188,10 @@ def test_waiting_survives_a_limit_and_a_lost_answer(cli: Cli, server: ScriptedSe
 
 
 def test_a_wait_that_ends_too_early_says_that_the_job_goes_on(cli: Cli, server: ScriptedServer) -> None:
-    """Exit 1, and how to wait again."""
+    """Exit 1, and how to wait again; 0s means that it looks once."""
     server.answers(*[Answer(JOB)] * 9)
+    assert cli("jobs", "wait", "job_1", "--timeout", "0s").code == 1
+    assert len(server.requests) == 1
     ran = cli("jobs", "wait", "job_1", "--timeout", "1s")
     assert ran.code == 1
     assert "still QUEUED" in ran.err

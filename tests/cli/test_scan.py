@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -156,6 +157,35 @@ def test_what_cannot_be_read_is_exit_2(cli: Cli, folder: Path) -> None:
     assert "error: cannot read /proc/self/mem: " in ran.err
     (folder / "found").write_text(KEY)
     assert cli("scan", "/proc/self/mem", "found").code == 1
+
+
+def test_what_is_no_regular_file_is_never_waited_for(cli: Cli, repository: Path) -> None:
+    """A pipe that nobody writes into would hold a scan for ever: passed over below a folder, an error by name."""
+    os.mkfifo(repository / "pipe")
+    (repository / "found").write_text(KEY)
+    for _ in range(2):
+        ran = cli("scan")
+        assert (ran.code, ran.out) == (1, f"found:1:1 {SHOWN}\n")
+        assert "pipe" not in ran.err
+        shutil.rmtree(repository / ".git", ignore_errors=True)
+    ran = cli("scan", "pipe", "found")
+    assert (ran.code, ran.out) == (1, f"found:1:1 {SHOWN}\n")
+    assert "error: cannot read pipe: it is not a regular file (`aitbc scan -` reads standard input)\n" in ran.err
+    assert cli("scan", "pipe").code == 2
+
+
+def test_names_steer_no_terminal_and_stay_on_their_line(cli: Cli, folder: Path) -> None:
+    """A file's name may hold a line break, an escape sequence or any byte: each finding is one line of plain text."""
+    for name in (b"a\nb:1:1 forged", b"\x1b[2Jc", b"d\te\xff"):
+        (folder / os.fsdecode(name)).write_text(KEY)
+    assert cli("scan").out.splitlines() == [
+        f"\\x1b[2Jc:1:1 {SHOWN}",
+        f"a\\nb:1:1 forged:1:1 {SHOWN}",
+        f"d\\te\\udcff:1:1 {SHOWN}",
+    ]
+    assert [finding["path"] for finding in cli("scan", "--output", "json").json][1] == "a\nb:1:1 forged"
+    os.mkfifo(folder / "p\nq")
+    assert "cannot read p\\nq: " in cli("scan", "p\nq").err
 
 
 def test_staged_takes_no_paths_and_needs_a_repository(cli: Cli, folder: Path) -> None:

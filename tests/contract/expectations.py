@@ -35,6 +35,9 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/v1/health"): Rule(public=True),
     ("GET", "/openapi.json"): Rule(public=True),
     ("GET", "/docs"): Rule(public=True),
+    # Forms, and the matrix sends none.
+    ("POST", "/oauth/device_authorization"): Rule(public=True, allowed=400),
+    ("POST", "/oauth/token"): Rule(public=True, allowed=400),
     ("POST", "/v1/api-keys"): Rule(
         Scope.API_KEYS_WRITE, allowed=201, body={"name": "made by the matrix", "scopes": ["api_keys:write"]}
     ),
@@ -66,4 +69,14 @@ RULES: dict[tuple[str, str], Rule] = {
 }
 
 #: Answered without a key. This list only ever gets shorter, or a page of the sign-in joins it (design section 5).
-PUBLIC = frozenset({"/health/live", "/health/ready", "/v1/health", "/openapi.json", "/docs"})
+PUBLIC = frozenset(
+    {
+        "/health/live",
+        "/health/ready",
+        "/v1/health",
+        "/openapi.json",
+        "/docs",
+        "/oauth/device_authorization",
+        "/oauth/token",
+    }
+)

@@ -167,6 +167,7 @@ async def test_the_last_of_two_values_with_one_name_counts(owner: Owner, client:
 TYPES: dict[str, tuple[str | None, bool]] = {
     "application/json": ("application/json", True),
     "with a charset": ("application/json; charset=utf-8", True),
+    "with another charset": ("application/json; charset=utf-16", False),
     "in capitals": ("Application/JSON", True),
     "none": (None, True),
     "text": ("text/plain", False),
@@ -311,6 +312,17 @@ async def test_a_filter_of_null_is_no_filter_left_out(owner: Owner, client: http
     assert (await client.get("/v1/api-keys?q=null", headers=owner.headers)).json()["items"] == []
     twice = await client.get("/v1/jobs?state=QUEUED&state=RUNNING", headers=owner.headers)
     assert (twice.status_code, twice.json()["errors"][0]["field"]) == (422, "state")
+
+
+@pytest.mark.parametrize("limit", ["1e2", "1.0", "+7", " 7", "07", "0x10", "1_0", "\u0663", "1" * 19, "", "true"])
+async def test_a_number_in_a_query_is_written_in_digits(limit: str, owner: Owner, client: httpx2.AsyncClient) -> None:
+    """ASVS 1.5.3, 2.2.1: no spelling of which another reader of the request would make another number."""
+    for path in ("/v1/api-keys", "/v1/jobs", "/v1/miners", "/v1/audit-log"):
+        answer = await client.get(path, headers=owner.headers, params={"limit": limit})
+        assert (answer.status_code, answer.json()["errors"]) == (
+            422,
+            [{"field": "limit", "message": "must be an integer, in digits"}],
+        )
 
 
 NUMBERS = {

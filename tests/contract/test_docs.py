@@ -20,8 +20,8 @@ from aitbc.cli.app import cli
 from aitbc.schemas.scopes import PRESET_SCOPES, Scope
 from aitbc_server.errors import Code
 from aitbc_server.problem import STATUS, TITLES
+from aitbc_server.setting_rows import SETTINGS
 from aitbc_server.setting_types import networks
-from aitbc_server.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -77,9 +77,14 @@ def test_every_setting_is_explained() -> None:
 
 def test_every_variable_that_is_named_exists() -> None:
     """No page names an AITBC_ variable that nothing reads."""
-    known = {setting.name for setting in SETTINGS} | {"AITBC_API_KEY", "AITBC_BASE_URL", "AITBC_TENANT_ID"}
-    # What a miner's program gets, and what `make test FULL=1` sets.
-    known |= {"AITBC_JOB_ID", "AITBC_FULL"}
+    known = {setting.name for setting in SETTINGS} | {
+        "AITBC_API_KEY",
+        "AITBC_BASE_URL",
+        "AITBC_TENANT_ID",
+        "AITBC_PROFILE",
+    }
+    # What a miner's program gets, what `make test FULL=1` sets, and where `make bench` keeps what it unpacked.
+    known |= {"AITBC_JOB_ID", "AITBC_FULL", "AITBC_BENCH_CACHE"}
     for page in PAGES:
         named = set(re.findall(r"\bAITBC_[A-Z_]+[A-Z]\b", page.read_text(encoding="utf-8")))
         assert named <= known, f"{page.name} names {named - known}"

@@ -21,6 +21,7 @@ SERVER_MODULES = (
     "cryptography",
     "granian",
     "greenlet",
+    "jinja2",
     "litestar",
     "prometheus_client",
     "sqlalchemy",
@@ -70,3 +71,22 @@ def test_the_key_format_is_standard_library_only() -> None:
             imported.add("(relative)" if node.level else str(node.module).partition(".")[0])
     assert imported
     assert imported <= sys.stdlib_module_names
+
+
+def test_an_operators_command_waits_for_no_import_that_it_does_not_need() -> None:
+    """`aitbc admin set-plan` is typed by a person: neither a web framework nor a log's decoration is loaded for it."""
+    modules = "aitbc_server.serving.installation, aitbc_server.logging, sys"
+    asked = f"import {modules}; aitbc_server.logging.configure('warning'); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "sqlalchemy.ext.asyncio" in loaded
+    unneeded = {
+        "alembic",
+        "granian",
+        "litestar",
+        "rich",
+        "structlog",
+        "aitbc_server.gate.asgi",
+        "aitbc_server.gate.gate",
+    }
+    assert not loaded & unneeded

@@ -48,12 +48,12 @@ def test_each_verb_installs_what_it_needs(verb: str) -> None:
 
 def test_arguments_reach_the_program() -> None:
     """ARGS goes through to the program, and FULL=1 asks for the full counts."""
-    assert "aitbc dev --port 9000" in make("--dry-run", "run", "ARGS=--port 9000").stdout
+    assert "aitbc dev --end-with $PPID --port 9000" in make("--dry-run", "run", "ARGS=--port 9000").stdout
     part = make("--dry-run", "test", "ARGS=tests/gate -x").stdout
     assert "pytest tests/gate -x" in part
     assert "coverage" not in part
     assert "AITBC_FULL" not in make("--dry-run", "test").stdout
-    assert "AITBC_FULL=1 .venv/bin/python -m pytest" in make("--dry-run", "test", "FULL=1").stdout
+    assert "AITBC_FULL=1 PYTEST_TIMEOUT=0 .venv/bin/python -m pytest" in make("--dry-run", "test", "FULL=1").stdout
 
 
 def test_ci_runs_what_people_run() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+
+import pytest
 
 from aitbc_server.db import outbox
 from aitbc_server.db.draining import OutboxDrainer
@@ -16,8 +19,13 @@ class Server:
 
     def __init__(self, database: Database, *, runs: bool) -> None:
         self.runs = runs
+        self.now_us = 1_760_000_000_000_000
         self.dropped: list[set[str]] = []
-        self.drainer = OutboxDrainer(database, lambda tenant_ids: self.dropped.append(set(tenant_ids)))
+        self.drainer = OutboxDrainer(database, lambda tenant_ids: self.dropped.append(set(tenant_ids)), self.clock)
+
+    def clock(self) -> int:
+        """Its time."""
+        return self.now_us
 
     async def is_there(self) -> bool:
         """Whether it runs."""
@@ -84,3 +92,44 @@ async def test_an_empty_outbox_costs_no_drop(database: Database) -> None:
     server = Server(database, runs=True)
     await server.drainer.drain()
     assert server.dropped == []
+
+
+async def test_every_node_reads_of_a_change_once(database: Database) -> None:
+    """Also of one that another node has drained: no record outlives its change by more than a second. ASVS 8.3.2."""
+    first, second = Server(database, runs=True), Server(database, runs=True)
+    fences = OutsideFences(database, first.is_there, timeout_s=0.01)
+    await change(database, fences, "acme")
+    await first.drainer.drain()
+    await second.drainer.drain()
+    await second.drainer.drain()
+    assert first.dropped == second.dropped == [{"acme"}]
+
+
+async def test_what_is_drained_is_forgotten_after_a_while(database: Database) -> None:
+    """The feed holds a minute, not everything that ever was."""
+    server = Server(database, runs=True)
+    await change(database, OutsideFences(database, server.is_there, timeout_s=0.01), "acme")
+    await server.drainer.drain()
+    server.now_us += 61_000_000
+    await server.drainer.drain()
+    async with database.read() as session:
+        assert await outbox.feed(session) == []
+
+
+async def test_a_store_that_cannot_be_told_leaves_the_rows(database: Database) -> None:
+    """A crash between commit and fence, or a store that is away: the next round finds them again."""
+    raised: list[set[str]] = []
+
+    async def raise_fences(tenant_ids: Iterable[str]) -> None:
+        raised.append(set(tenant_ids))
+        if len(raised) == 1:
+            raise TimeoutError
+
+    server = Server(database, runs=True)
+    await change(database, OutsideFences(database, server.is_there, timeout_s=0.01), "acme")
+    drainer = OutboxDrainer(database, lambda tenant_ids: None, server.clock, raise_fences)
+    with pytest.raises(TimeoutError):
+        await drainer.drain()
+    assert await pending(database) == ["acme"]
+    await drainer.drain()
+    assert (raised, await pending(database)) == ([{"acme"}, {"acme"}], [])

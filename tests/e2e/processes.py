@@ -14,6 +14,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -22,6 +23,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests.support.warm import WarmProcess
 
 START_S = 60.0
 STOP_S = 5.0
@@ -36,7 +39,9 @@ def environment(data_dir: Path, variables: Mapping[str, str] | None = None) -> d
         for name, value in os.environ.items()
         if not name.startswith("AITBC_") and not name.endswith("_API_KEY")
     }
-    return kept | {"AITBC_DATA_DIR": str(data_dir)} | dict(variables or {})
+    whole = kept | {"AITBC_DATA_DIR": str(data_dir)} | dict(variables or {})
+    # Coverage takes its own variables for set where they are empty.
+    return {name: value for name, value in whole.items() if value or not name.startswith("COVERAGE_")}
 
 
 @dataclass
@@ -44,7 +49,7 @@ class ServerProcess:
     """A started server. ``url`` is known once it is ready."""
 
     data_dir: Path
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | WarmProcess
     log: Path
     variables: Mapping[str, str] = field(default_factory=dict)
     url: str = ""
@@ -101,39 +106,51 @@ def admin(
     data_dir: Path, *arguments: str, variables: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """``aitbc admin ...`` on a folder, with a server beside it or without."""
-    return subprocess.run(
-        [sys.executable, "-m", "aitbc", "admin", *arguments],
-        env=environment(data_dir, variables),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory(prefix="aitbc-admin-") as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        process = WarmProcess(["admin", *arguments], env=environment(data_dir, variables), out=out, err=err)
+        code = process.wait()
+        return subprocess.CompletedProcess(arguments, code, out.read_text("utf-8"), err.read_text("utf-8"))
 
 
 def start(
-    command: str, *options: str, data_dir: Path, variables: Mapping[str, str] | None = None, cwd: Path | None = None
+    command: str,
+    *options: str,
+    data_dir: Path,
+    variables: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    cold: bool = False,
 ) -> ServerProcess:
-    """Start ``aitbc serve`` or ``aitbc dev`` on any free port, without waiting for it."""
+    """Start ``aitbc serve`` or ``aitbc dev`` on any free port, without waiting for it.
+
+    ``cold``: by a Python of its own, as a person does, which takes seconds.
+    """
     given = {"AITBC_PORT": "0", **(variables or {})} if command == "serve" else dict(variables or {})
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     log = data_dir.parent / f"{data_dir.name}.{time.monotonic_ns()}.log"
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "aitbc", command, *options],
-            env=environment(data_dir, given),
-            stdout=file,
-            stderr=file,
-            cwd=cwd,
-        )
+    log.touch()
+    surroundings = environment(data_dir, given)
+    process: subprocess.Popen[bytes] | WarmProcess
+    if cold:
+        with log.open("wb") as file:
+            arguments = [sys.executable, "-m", "aitbc", command, *options]
+            process = subprocess.Popen(arguments, env=surroundings, stdout=file, stderr=file, cwd=cwd)
+    else:
+        process = WarmProcess([command, *options], env=surroundings, out=log, err=log, cwd=cwd)
     return ServerProcess(data_dir, process, log, given)
 
 
 @contextmanager
 def running(
-    command: str, *options: str, data_dir: Path, variables: Mapping[str, str] | None = None, cwd: Path | None = None
+    command: str,
+    *options: str,
+    data_dir: Path,
+    variables: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    cold: bool = False,
 ) -> Iterator[ServerProcess]:
     """A server that is ready; stopped at the end, whatever happened."""
-    server = start(command, *options, data_dir=data_dir, variables=variables, cwd=cwd)
+    server = start(command, *options, data_dir=data_dir, variables=variables, cwd=cwd, cold=cold)
     try:
         server.wait_until_ready()
         yield server

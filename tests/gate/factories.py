@@ -9,12 +9,14 @@ from typing import Any
 from aitbc.schemas.scopes import PRESET_SCOPES, Preset
 from aitbc_server.gate.cache import CredentialCache
 from aitbc_server.gate.counter import UsageCounter
+from aitbc_server.gate.credential import Credential
 from aitbc_server.gate.decision import Facts
 from aitbc_server.gate.gate import Gate
 from aitbc_server.gate.guesses import GuessLimiter
+from aitbc_server.gate.limiter import Verdict
 from aitbc_server.gate.loads import SourceUnavailableError
 from aitbc_server.gate.operations import Operation
-from aitbc_server.gate.records import Credential, KeyRecord, TenantRecord, limit_set, tenant_record
+from aitbc_server.gate.records import KeyRecord, TenantRecord, limit_set, tenant_record
 from aitbc_server.gate.store import Store, StoreUnavailableError, Taken
 from aitbc_server.gate.store_memory import MemoryStore
 
@@ -46,12 +48,19 @@ class FakeClock:
 
 
 class FakeSource:
-    """Knows credentials by their text; may be away. ``asked`` is every text that it was asked for."""
+    """Knows credentials by their text; may be away. ``asked`` is every text that it was asked for.
+
+    Texts that begin with "malformed" cannot be keys.
+    """
 
     def __init__(self) -> None:
         self.credentials: dict[bytes, Credential] = {}
         self.asked: list[bytes] = []
         self.is_away = False
+
+    def may_exist(self, text: bytes) -> bool:
+        """See ``CredentialSource``."""
+        return not text.startswith(b"malformed")
 
     async def load(self, text: bytes) -> Credential | None:
         """See ``CredentialSource``."""
@@ -88,6 +97,12 @@ class RemoteStore:
         if self.is_away:
             raise StoreUnavailableError("away")
         return await self._store.take(*args)
+
+    async def look(self, *args: Any) -> tuple[Verdict, ...]:
+        """See ``Store.look``."""
+        if self.is_away:
+            raise StoreUnavailableError("away")
+        return await self._store.look(*args)
 
 
 class GateParts:
@@ -156,7 +171,6 @@ def key(
         "limit_per_minute": limit,
         "verifies_all": False,
         "limit_set": limit_set(home, kid, limit),
-        "usage_id": (home.id, environment, kid),
         "document": DOCUMENT % (kid.encode(), name.encode(), kid.encode(), environment.encode(), home.id.encode()),
         "metadata": b"{}",
     }

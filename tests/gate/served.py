@@ -8,15 +8,18 @@ from typing import Any
 from tests.gate.factories import Answered, GateParts, call
 
 from aitbc.schemas.scopes import Scope
-from aitbc_server.gate.asgi import CONTEXT, GateMiddleware
-from aitbc_server.gate.operations import Operation, Operations, Route
+from aitbc_server.gate.asgi import GateMiddleware
+from aitbc_server.gate.context import CONTEXT
+from aitbc_server.gate.credential import Credential
+from aitbc_server.gate.operations import Audience, Operation, Operations, Route
 from aitbc_server.gate.own_operations import SELF, VERIFY
-from aitbc_server.gate.records import Credential, KeyRecord
+from aitbc_server.gate.records import KeyRecord
+from aitbc_server.gate.refusals import RefusalLog
 from aitbc_server.gate.request import ClientAddress
 from aitbc_server.gate.self_handler import SelfHandler
 from aitbc_server.gate.verify import VerifyHandler
 
-HEALTH = Operation("health", public=True)
+HEALTH = Operation("health", audience=Audience.EVERYONE, api=True)
 LIST = Operation("jobs.list", Scope.JOBS_READ)
 CREATE = Operation("jobs.create", Scope.JOBS_WRITE)
 UPDATE = Operation("api_keys.update", Scope.API_KEYS_WRITE, never_own=True)
@@ -62,11 +65,17 @@ class Served(GateParts):
     def __init__(self, **options: Any) -> None:
         super().__init__()
         self.app = App()
+        refusals = RefusalLog()
         self.middleware = GateMiddleware(
             self.app,
             gate=self.gate,
             operations=Operations(ROUTES),
-            handlers={SELF.id: SelfHandler(self.uses), VERIFY.id: VerifyHandler(self.gate)},
+            handlers={
+                SELF.id: SelfHandler(self.uses),
+                VERIFY.id: VerifyHandler(self.gate, refusals),
+                **options.pop("handlers", {}),
+            },
+            refusals=refusals,
             client_address=options.pop("client_address", ClientAddress()),
             **options,
         )

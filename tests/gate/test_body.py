@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableMapping
+import asyncio
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
 import msgspec
@@ -10,7 +11,8 @@ import pytest
 
 from aitbc.schemas.api_keys import VerifyApiKey
 from aitbc_server.errors import DomainError
-from aitbc_server.gate.body import ClientDisconnectedError, read_json
+from aitbc_server.gate import body as body_module
+from aitbc_server.gate.body import read_json
 from aitbc_server.json_limits import MAX_BODY_BYTES
 
 DECODER = msgspec.json.Decoder(VerifyApiKey)
@@ -86,10 +88,11 @@ async def test_a_body_of_1_mib_is_read() -> None:
     assert await refused(Client(body), [*JSON, (b"content-length", b"%d" % len(body))]) == ("validation_error", ["key"])
 
 
-async def test_a_client_that_hangs_up_is_not_answered() -> None:
-    """Half a body is no body."""
-    with pytest.raises(ClientDisconnectedError):
+async def test_half_a_body_is_no_body() -> None:
+    """Whether the client hung up or sent what is no HTTP: it is told so, and the connection ends."""
+    with pytest.raises(DomainError, match="ended before its time") as caught:
         await read(Client(b'{"key":"k"}', hangs_up=True))
+    assert (caught.value.code, caught.value.headers) == ("bad_request", {"connection": "close"})
 
 
 @pytest.mark.parametrize(
@@ -125,3 +128,46 @@ async def test_nesting_beyond_any_measure() -> None:
     with pytest.raises(DomainError) as caught:
         await read_json(msgspec.json.Decoder(dict[str, Any]), JSON, Client(body).receive)
     assert (caught.value.code, caught.value.errors[0].field) == ("validation_error", "body")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        (b"content-type", b"application/json; charset=utf-16"),
+        (b"content-type", b'application/json; a=b; Charset="latin-1"'),
+        (b"content-encoding", b"gzip"),
+        (b"content-encoding", b""),
+    ],
+)
+async def test_other_charsets_and_codings_are_refused(header: tuple[bytes, bytes]) -> None:
+    """415 before the body is read: nobody else reads the same bytes another way. ASVS 4.1.1, 1.5.3."""
+    client = Client(b'{"key":"k"}')
+    assert await refused(client, [header]) == ("unsupported_media_type", [])
+    assert client.asked == 0
+
+
+@pytest.mark.parametrize(
+    "header", [(b"content-type", b'application/json;charset="UTF-8"'), (b"content-encoding", b"Identity")]
+)
+async def test_what_says_the_usual_is_taken(header: tuple[bytes, bytes]) -> None:
+    """UTF-8, uncompressed, in so many words."""
+    assert (await read(Client(b'{"key":"k"}'), [header])).key == "k"
+
+
+@pytest.mark.parametrize("length", [b"9" * 5000, b"9" * 19, b"0001048577"])
+async def test_an_announced_length_of_any_size_is_too_large(length: bytes) -> None:
+    """Also one that Python would refuse to read as a number."""
+    assert await refused(Client(b"{}"), [(b"content-length", length)]) == ("payload_too_large", [])
+
+
+async def test_a_body_has_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it must come within the time, however many pieces do; the connection ends with the answer."""
+    monkeypatch.setattr(body_module, "BODY_DEADLINE_S", 0.05)
+
+    async def receive() -> Mapping[str, Any]:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    with pytest.raises(DomainError, match=r"did not arrive within 0\.05 s") as caught:
+        await read_json(DECODER, JSON, receive)
+    assert (caught.value.code, caught.value.headers) == ("bad_request", {"connection": "close"})

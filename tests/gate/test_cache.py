@@ -8,7 +8,8 @@ import pytest
 from tests.gate.factories import key, tenant
 
 from aitbc_server.gate.cache import _EVICTED_AT_ONCE, CredentialCache
-from aitbc_server.gate.records import Credential, KeyRecord
+from aitbc_server.gate.credential import Credential
+from aitbc_server.gate.records import KeyRecord
 
 TEXT = b"a secret"
 HOME, GRANTED, OTHER = "alice", "bob", "carol"
@@ -126,10 +127,10 @@ def test_what_was_dropped_is_known_to_have_been_good() -> None:
     cache = CredentialCache()
     digest = put(cache, b"1", key(tenant("alice"), "k1"))
     cache.drop(["alice"])
-    assert cache.was_good(digest) == ("alice", "live", "k1")
-    assert cache.was_good(cache.digest(b"2")) is None
+    assert cache.expected(digest) == ("alice", "live", "k1")
+    assert cache.expected(cache.digest(b"2")) is None
     put(cache, b"1", key(tenant("alice"), "k1"))
-    assert cache.was_good(digest) is None
+    assert cache.expected(digest) is None
 
 
 def test_another_load_of_the_same_credential_replaces_the_first() -> None:
@@ -152,7 +153,7 @@ def test_it_stays_within_its_size() -> None:
         for text in range(_EVICTED_AT_ONCE):
             put(cache, b"%d %d" % (number, text), key(tenant("alice")))
         cache.drop(["alice"])
-    assert 0 < len(cache._dropped) <= 2 * _EVICTED_AT_ONCE
+    assert 0 < len(cache._expected) <= 2 * _EVICTED_AT_ONCE
 
 
 def test_no_secret_stands_in_memory() -> None:

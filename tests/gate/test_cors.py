@@ -17,7 +17,7 @@ class Site:
     def __init__(self) -> None:
         self.served = Served()
         self.served.add_key("k", key())
-        self.cors = Cors(self.served.middleware, [OURS, "http://localhost:3000"])
+        self.cors = Cors(self.served.middleware, [OURS, "http://localhost:3000"], https=True)
 
     async def fetch(self, method: str, *headers: tuple[str, str]) -> Answered:
         """A request of a page."""
@@ -43,6 +43,8 @@ async def test_a_preflight_of_ours_is_answered_without_a_key(site: Site) -> None
     assert (answer.status, answer.body) == (204, b"")
     assert answer.headers["access-control-allow-origin"] == OURS
     assert answer.headers["vary"] == "Origin"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["strict-transport-security"].startswith("max-age=")
     assert "PATCH" in answer.headers["access-control-allow-methods"]
     allowed = answer.headers["access-control-allow-headers"].split(", ")
     assert {"x-api-key", "authorization", "content-type", "x-tenant-id", "idempotency-key"} <= set(allowed)

@@ -11,6 +11,7 @@ from tests.gate.factories import ANY, START_US, GateParts, facts, key, tenant
 
 from aitbc.schemas.scopes import Scope
 from aitbc_server.errors import Code
+from aitbc_server.gate.credential import Credential
 from aitbc_server.gate.decision import (
     EXPIRED,
     IP_NOT_ALLOWED,
@@ -26,7 +27,6 @@ from aitbc_server.gate.decision import (
     refusal,
 )
 from aitbc_server.gate.operations import Operation
-from aitbc_server.gate.records import Credential
 
 TEXT = b"a secret"
 

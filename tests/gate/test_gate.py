@@ -8,9 +8,9 @@ import pytest
 from tests.gate.factories import ANY, GateParts, RemoteStore, facts, key, tenant
 
 from aitbc_server.errors import Code
+from aitbc_server.gate.credential import Credential
 from aitbc_server.gate.decision import Refusal
 from aitbc_server.gate.gate import INVALID, TOO_MANY_FAILURES, UNAVAILABLE, Decision, retry_after_s
-from aitbc_server.gate.records import Credential
 from aitbc_server.gate.store import Taken
 
 TEXT = b"a right secret"
@@ -82,11 +82,10 @@ async def test_a_use_is_recorded_with_its_address(parts: GateParts) -> None:
     assert parts.uses.uses == [("kid000000001", "192.0.2.1")] * 3
 
 
-@pytest.mark.parametrize("text", [b"", b"aitbc_live_wrong", b"\xff\x00", b"x" * 10_000])
+@pytest.mark.parametrize("text", [b"", b"aitbc_live_wrong", b"\xff\x00", b"x" * 10_000, b"malformed"])
 async def test_a_wrong_key_is_told_nothing(parts: GateParts, text: bytes) -> None:
-    """Unknown, malformed or wrong: one answer, no limits, counted as unknown only. ASVS 6.3.8."""
+    """Unknown, malformed or wrong: one answer, no limits, nobody's count. ASVS 6.3.8."""
     assert await check(parts, text) == Decision(INVALID)
-    assert parts.gate.unknown_keys == 1
     assert parts.counts() == {}
 
 
@@ -111,6 +110,23 @@ async def test_known_good_keys_pass_while_guesses_are_slowed(parts: GateParts) -
     parts.add(b"unseen", Credential(key(tenant("bob"), "kid000000002")))
     assert (await check(parts, b"unseen")).refusal is TOO_MANY_FAILURES
     assert (await check(parts, b"unseen", "192.0.2.2")).refusal is None
+
+
+async def test_a_new_key_is_expected_wherever_it_is_first_used(parts: GateParts) -> None:
+    """Whoever was just handed a key is not refused for the guesses of others behind the same address. ASVS 6.1.1."""
+    for _ in range(31):
+        await check(parts, b"wrong")
+    assert (await check(parts)).refusal is TOO_MANY_FAILURES
+    parts.cache.expect(TEXT, ("alice", "live", "kid000000001"))
+    assert (await check(parts)).refusal is None
+
+
+async def test_malformed_texts_are_refused_without_a_look(parts: GateParts) -> None:
+    """They count as failures, and leave the slowed address its lookup. ASVS 2.4.1."""
+    answers = [(await check(parts, b"malformed")).refusal for _ in range(40)]
+    assert answers == [INVALID] * 30 + [TOO_MANY_FAILURES] * 10
+    assert parts.source.asked == []
+    assert (await check(parts)).refusal is None
 
 
 async def test_a_secret_that_was_replaced_becomes_a_guess(parts: GateParts) -> None:
@@ -198,7 +214,6 @@ async def test_keys_that_one_may_not_see_are_not_there(parts: GateParts) -> None
     assert await find(TEXT) is TOO_MANY_FAILURES
     parts.cache.drop(["alice"])
     assert await find(TEXT) is TOO_MANY_FAILURES
-    assert parts.gate.unknown_keys == 30
 
 
 @pytest.mark.parametrize(("wait_us", "seconds"), [(1, 1), (1_000_000, 1), (1_000_001, 2), (60_000_000, 60)])

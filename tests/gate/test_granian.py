@@ -3,42 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 
 import pytest
 from tests.gate.factories import key, tenant
 from tests.gate.served import Served
-
-from aitbc_server.serving.listener import Listener, address_of, bind
+from tests.serving.sites import Site, serving
 
 KEY = "the-right-key"
-
-
-class Site:
-    """The gate on a port of this machine."""
-
-    def __init__(self, served: Served, port: int) -> None:
-        self.served = served
-        self.port = port
-
-    async def raw(self, request: bytes) -> bytes:
-        """All that the server sends until it closes the connection."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        try:
-            writer.write(request)
-            return await asyncio.wait_for(reader.read(), 10)
-        finally:
-            writer.close()
-
-    async def ask(
-        self, method: str = "GET", path: str = "/v1/jobs", headers: Iterable[bytes] = (), body: bytes = b""
-    ) -> tuple[int, bytes]:
-        """Status and everything after the status line."""
-        lines = [b"%b %b HTTP/1.1" % (method.encode(), path.encode()), b"Host: localhost", b"Connection: close"]
-        lines += [*headers, b"", body]
-        answer = await self.raw(b"\r\n".join(lines))
-        status, _, rest = answer.partition(b"\r\n")
-        return int(status.split()[1]), rest
 
 
 @pytest.fixture
@@ -46,19 +18,8 @@ async def site() -> AsyncIterator[Site]:
     """A server in this process; it stops with the test."""
     served = Served()
     served.add_key(KEY, key(tenant(limit=1000), scopes=["jobs:read", "api_keys:verify"]))
-    socket = bind("127.0.0.1", 0)
-    port = address_of(socket)[1]
-    listener = Listener(served.middleware, socket)
-    serving = asyncio.create_task(listener.serve())
-    for _ in range(200):
-        try:
-            (await asyncio.open_connection("127.0.0.1", port))[1].close()
-            break
-        except OSError:
-            await asyncio.sleep(0.02)
-    yield Site(served, port)
-    listener.stop()  # type: ignore[no-untyped-call]
-    await asyncio.wait_for(serving, 10)
+    async with serving(served) as site:
+        yield site
 
 
 @pytest.mark.parametrize("name", ["X-Api-Key", "x-api-key", "X-API-KEY", "x-aPi-KeY"])

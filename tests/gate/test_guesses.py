@@ -15,7 +15,7 @@ IP = "192.0.2.1"
 class Attacker:
     """Sends wrong keys, as often as it is let."""
 
-    def __init__(self, limiter: GuessLimiter, clock: FakeClock, ip: str | None = IP, said_by: str = "") -> None:
+    def __init__(self, limiter: GuessLimiter, clock: FakeClock, ip: str = IP, said_by: str = "") -> None:
         self._limiter = limiter
         self._clock = clock
         self._ip = ip
@@ -159,10 +159,34 @@ async def test_an_address_that_was_forgotten_meanwhile_harms_nobody(clock: FakeC
     assert list(limiter._addresses) == ["10.0.0.2"]
 
 
-async def test_an_address_of_nobody_counts_nowhere(limiter: GuessLimiter, clock: FakeClock) -> None:
-    """A service that does not say who presented a key has nobody slowed down."""
-    assert await Attacker(limiter, clock, None).guess(100) == 100
-    assert limiter._addresses == {}
+async def test_nonsense_is_a_failure_that_leaves_the_lookup_to_others(limiter: GuessLimiter, clock: FakeClock) -> None:
+    """Texts that cannot be keys slow an address down, and the one lookup a second stays for who sends a key."""
+    nonsense = [limiter.malformed(IP, clock()) for _ in range(100)]
+    assert nonsense == [True] * 30 + [False] * 70
+    crowd = Attacker(limiter, clock)
+    assert await crowd.send(failed=False)
+    for _ in range(100):
+        clock.step(1)
+        assert not any(limiter.malformed(IP, clock()) for _ in range(100))
+        assert await crowd.guess(2) == 1
+    clock.step(60)
+    assert limiter.malformed(IP, clock())
+
+
+async def test_nonsense_ends_the_waiting_of_guesses(clock: FakeClock) -> None:
+    """The failure that slows the address down is told at once to who hoped for a turn."""
+    limiter = GuessLimiter(max_failures=2)
+    crowd, answered = Attacker(limiter, clock), asyncio.Event()
+    looking = [asyncio.create_task(crowd.send(failed=False, until=answered)) for _ in range(2)]
+    waiting = asyncio.create_task(crowd.send(failed=False))
+    await settle()
+    assert limiter.malformed(IP, clock())
+    await settle()
+    assert not waiting.done()
+    assert limiter.malformed(IP, clock())
+    assert not await asyncio.wait_for(waiting, 1)
+    answered.set()
+    assert all(await asyncio.gather(*looking))
 
 
 async def test_other_addresses_are_not_slowed_down(limiter: GuessLimiter, clock: FakeClock) -> None:
@@ -208,6 +232,13 @@ async def test_what_somebody_says_of_an_address_is_held_against_nobody_else(
     assert await Attacker(limiter, clock, said_by="mallory").guess(50) == 30
     assert await Attacker(limiter, clock, said_by="alice").guess() == 1
     assert await Attacker(limiter, clock).guess(50) == 30
+
+
+async def test_who_names_no_address_pays_itself(limiter: GuessLimiter, clock: FakeClock) -> None:
+    """A gateway that hides whose keys it asks about is slowed down as one; another one is not."""
+    assert await Attacker(limiter, clock, "", "mallory").guess(50) == 30
+    assert await Attacker(limiter, clock, "", "alice").guess() == 1
+    assert await Attacker(limiter, clock, "").guess() == 1
 
 
 async def test_memory_is_bounded(clock: FakeClock) -> None:

@@ -9,8 +9,8 @@ import pytest
 from tests.gate.factories import key, tenant
 
 from aitbc_server.gate.cache import CredentialCache
+from aitbc_server.gate.credential import Credential
 from aitbc_server.gate.loads import Loads, SourceUnavailableError
-from aitbc_server.gate.records import Credential
 
 TEXT = b"a secret"
 
@@ -24,6 +24,10 @@ class SlowDatabase:
         self.began: list[asyncio.Event] = []
         self._reads: list[asyncio.Event] = []
         self._answers: list[asyncio.Event] = []
+
+    def may_exist(self, text: bytes) -> bool:
+        """See ``CredentialSource``."""
+        return True
 
     async def load(self, text: bytes) -> Credential | None:
         """See ``CredentialSource``."""

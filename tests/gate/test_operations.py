@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aitbc_server.gate.operations import UNMATCHED, Operation, Operations, Route
+from aitbc_server.gate.operations import UNMATCHED, Audience, Operation, Operations, Route
 
 LIST, CREATE, GET = Operation("jobs.list"), Operation("jobs.create"), Operation("jobs.get")
 RESULT, SELF, KEY = Operation("jobs.result"), Operation("api_keys.self"), Operation("api_keys.get")
@@ -60,7 +60,7 @@ def test_a_path_has_its_operation(method: str, path: str, operation: Operation, 
 def test_everything_else_has_none(method: str, path: str) -> None:
     """No second spelling of a path or a method is a way around its scope. ASVS 4.1.4, 8.3.1."""
     assert OPERATIONS.find(method, path) is UNMATCHED
-    assert not UNMATCHED.operation.public
+    assert UNMATCHED.operation.audience is Audience.KEY
 
 
 def test_a_path_knows_its_methods() -> None:
@@ -68,3 +68,11 @@ def test_a_path_knows_its_methods() -> None:
     assert OPERATIONS.methods("/v1/jobs") == ["GET", "POST"]
     assert OPERATIONS.methods("/v1/jobs/abc") == ["GET"]
     assert OPERATIONS.methods("/v1/other") == []
+
+
+def test_a_page_is_what_browsers_ask_for() -> None:
+    """What is for people, or for everyone without being the API's, gets the checks that browsers' forms need."""
+    assert not Operation("x").page
+    assert not Operation("x", audience=Audience.EVERYONE, api=True).page
+    assert Operation("x", audience=Audience.EVERYONE).page
+    assert Operation("x", audience=Audience.PERSON).page

@@ -1,6 +1,6 @@
 """Every store against the oracle: the window is exact, nobody is let in too many and nobody refused too few (A1).
 
-``store`` is a parameter: each store that there is runs through all of this.
+``tested`` is a parameter: each store that there is runs through all of this.
 """
 
 from __future__ import annotations
@@ -10,46 +10,16 @@ import random
 from collections import Counter
 
 import pytest
-from tests.gate.factories import START_US, FakeClock, tenant
+from tests.gate.factories import START_US, tenant
 from tests.gate.oracle import WINDOW_US, Judged, Oracle
+from tests.gate.stores_under_test import StoreUnderTest, seen
 
-from aitbc_server.gate.counter import UsageCounter
 from aitbc_server.gate.records import Limit, LimitSet, UsageId, limit_set
-from aitbc_server.gate.store import ALLOWED, RATE_LIMITED, Store, Taken
-from aitbc_server.gate.store_memory import MemoryStore
+from aitbc_server.gate.store import ALLOWED, RATE_LIMITED, Taken
 
 FULL = os.environ.get("AITBC_FULL") == "1"
 CHECKS = 1_000_000 if FULL else 30_000
 CHECKS_A_SEED = 5_000
-
-
-class StoreUnderTest:
-    """A store, the clock that it reads, and what it counted."""
-
-    def __init__(self, kind: str) -> None:
-        assert kind == "memory"
-        self.clock = FakeClock()
-        self._counter = UsageCounter()
-        self.store: Store = MemoryStore(self.clock, self._counter)
-
-    def counts(self) -> Counter[tuple[UsageId, str, str]]:
-        """Decisions by whom, operation and outcome."""
-        counts: Counter[tuple[UsageId, str, str]] = Counter()
-        for count in self._counter.totals():
-            counts[count.key] += count.decisions
-        return counts
-
-
-@pytest.fixture(params=["memory"])
-def kind(request: pytest.FixtureRequest) -> str:
-    """Every kind of store."""
-    return str(request.param)
-
-
-@pytest.fixture
-def tested(kind: str) -> StoreUnderTest:
-    """A fresh store."""
-    return StoreUnderTest(kind)
 
 
 class Traffic:
@@ -121,18 +91,13 @@ class Traffic:
             clock.now_us += self._random.choice((59_999_999, 60_000_000, 60_000_001, 10**9))
 
 
-def seen(taken: Taken) -> Judged:
-    """A store's answer in the oracle's words."""
-    return Judged(taken.allowed, tuple((each.remaining, each.reset_us) for each in taken.levels), taken.retry_after_us)
-
-
 @pytest.mark.parametrize("seed", range(CHECKS // CHECKS_A_SEED))
 async def test_randomised_checks_agree_with_the_oracle(tested: StoreUnderTest, seed: int) -> None:
     """10^6 checks with AITBC_FULL=1: 0 over, 0 under, ``retry_after`` exact to the microsecond (A1), all counted."""
     traffic = Traffic(seed, tested)
     await traffic.run(CHECKS_A_SEED)
     assert min(traffic.outcomes[each] for each in ("allowed", "refused", "waited")) > 100
-    assert tested.counts() == traffic.expected
+    assert await tested.counts() == traffic.expected
 
 
 async def take(tested: StoreUnderTest, limits: LimitSet, cost: int = 1, acting: str = "alice") -> Taken:
@@ -177,6 +142,38 @@ async def test_a_question_takes_nothing_and_is_never_refused(tested: StoreUnderT
     assert seen(await take(tested, generous, 0)) == (True, ((5, 0),), 0)
     await take(tested, generous, 5)
     assert seen(await take(tested, strict, 0)) == (True, ((0, WINDOW_US),), 0)
+
+
+async def test_a_look_shows_what_a_question_would(tested: StoreUnderTest) -> None:
+    """Remaining and reset of each limit, of the very moment; nothing is taken and nothing counted."""
+    both = limit_set(tenant(limit=5), "kid", 3)
+    assert [each.remaining for each in await tested.store.look("alice", both)] == [5, 3]
+    await take(tested, both, 2)
+    tested.clock.step(10)
+    await take(tested, limit_set(tenant(limit=5), "other", None))
+    counted = await tested.counts()
+    for _ in range(10):
+        assert [(each.remaining, each.reset_us) for each in await tested.store.look("alice", both)] == [
+            (2, 50_000_000),
+            (1, 50_000_000),
+        ]
+    assert await tested.counts() == counted
+    assert (await take(tested, both)).levels[0].remaining == 1
+    lowered = limit_set(tenant(limit=1), "kid", None)
+    assert [each.remaining for each in await tested.store.look("alice", lowered)] == [0]
+    assert [each.remaining for each in await tested.store.look("bob", lowered)] == [1]
+    tested.clock.step(60)
+    assert [(each.remaining, each.reset_us) for each in await tested.store.look("alice", both)] == [(5, 0), (3, 0)]
+
+
+async def test_a_look_by_a_clock_that_is_ahead_lets_nobody_in(tested: StoreUnderTest) -> None:
+    """Who watches while the clock is wrong changes nothing for the requests after it was put right."""
+    free = limit_set(tenant(limit=1), "kid", None)
+    assert (await take(tested, free)).allowed
+    tested.clock.step(3600)
+    assert [each.remaining for each in await tested.store.look("alice", free)] == [1]
+    tested.clock.step(-3590)
+    assert not (await take(tested, free)).allowed
 
 
 async def test_a_lowered_limit_waits_for_enough_to_leave(tested: StoreUnderTest) -> None:
@@ -224,5 +221,5 @@ async def test_the_outcome_that_was_asked_for_is_counted(tested: StoreUnderTest)
     """A refusal by somebody else is counted under its own name."""
     limits = LimitSet((Limit("free", 60),), 60, (b"", b""), ((b"", b""),), b"%d%d", b"%d%d")
     await tested.store.take("alice", limits, 0, ("alice", "live", "kid"), "jobs.list", "insufficient_scope")
-    assert tested.counts() == {(("alice", "live", "kid"), "jobs.list", "insufficient_scope"): 1}
+    assert await tested.counts() == {(("alice", "live", "kid"), "jobs.list", "insufficient_scope"): 1}
     assert tested.clock.now_us == START_US

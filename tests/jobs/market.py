@@ -12,6 +12,7 @@ from aitbc.schemas.jobs import Job
 from aitbc.schemas.miners import AssignedJob, Heartbeat, RegisterMiner, SubmitFailure, SubmitResult
 from aitbc.schemas.scopes import Environment, Scope
 from aitbc_server.actor import Actor
+from aitbc_server.audit.service import AuditLog
 from aitbc_server.clock import US_PER_S
 from aitbc_server.db.engine import Database
 from aitbc_server.db.fences import LocalFences
@@ -21,6 +22,7 @@ from aitbc_server.jobs.service import JobService
 from aitbc_server.jobs.sweeper import JobSweeper
 from aitbc_server.jobs.waiting import WaitingRoom
 from aitbc_server.miners.polling import JobDispatch
+from aitbc_server.miners.presence import Presence
 from aitbc_server.miners.service import MinerService
 from aitbc_server.pagination import Cursors
 
@@ -42,13 +44,14 @@ class Node:
 
     def __init__(self, database: Database, world: World, clock: Clock) -> None:
         units = UnitsOfWork(database, LocalFences(lambda tenant_ids: None), clock)
-        cursors = Cursors(world.secret_keys)
+        cursors, audit = Cursors(world.secret_keys), AuditLog(world.secret_keys, clock)
         self.clock = clock
         self.waiting = WaitingRoom()
-        self.jobs = JobService(units, cursors, IdempotencyKeys(units), self.waiting)
-        self.miners = MinerService(units, cursors, self.waiting, lease_s=LEASE_S)
-        self.dispatch = JobDispatch(units, self.waiting, lease_s=LEASE_S)
-        self.sweeper = JobSweeper(units, self.waiting)
+        self.jobs = JobService(units, cursors, IdempotencyKeys(units), self.waiting, audit)
+        self.presence = Presence(units, lease_s=LEASE_S)
+        self.miners = MinerService(units, cursors, self.waiting, self.presence)
+        self.dispatch = JobDispatch(units, self.waiting, self.presence, lease_s=LEASE_S)
+        self.sweeper = JobSweeper(units, self.waiting, self.presence.flush)
 
     async def submit(self, actor: Actor, payload: dict[str, Any] | None = None, **settings: Any) -> Job:
         """Queue a job in its full form."""

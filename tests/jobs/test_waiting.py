@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.jobs.market import stays
 
-from aitbc_server.jobs.waiting import RECHECK_S, Offer, Seeker, Waiter, WaitingRoom
+from aitbc_server.jobs.waiting import POLLS_PER_MINER, RECHECK_S, Offer, Seeker, Waiter, WaitingRoom
 
 
 def seeker(miner_id: str = "rig", **changes: Any) -> Seeker:
@@ -120,6 +120,38 @@ async def test_who_finds_an_older_job_leaves_its_own_to_another() -> None:
         assert not taker.offers
 
 
+async def test_a_miner_has_so_many_places() -> None:
+    """One more poll than that sends the oldest home; other miners, and other keys' of that name, are left alone."""
+    room = WaitingRoom()
+    async with AsyncExitStack() as stack:
+        others = await fill(stack, room, seeker("other"), seeker(kid="k2"), seeker("wide", concurrency=6))
+        polls = await fill(stack, room, *[seeker()] * (POLLS_PER_MINER + 2))
+        others += await fill(stack, room, *[seeker("wide", concurrency=6)] * 5)
+        assert [each.is_over for each in polls] == [True, True] + [False] * POLLS_PER_MINER
+        assert await is_woken(polls[0])
+        assert not any(each.is_over for each in others)
+    assert len(room) == 0
+    assert not room._by_miner
+
+
+async def test_who_is_busy_is_not_woken_for_jobs() -> None:
+    """The job goes to the next; when a hand is free again, the miner looks by itself."""
+    room = WaitingRoom()
+    async with AsyncExitStack() as stack:
+        rig, other = await fill(stack, room, seeker("rig"), seeker("other"))
+        room.queued(offer("job_1"))
+        assert await is_woken(rig)
+        room.busy(rig)
+        assert await is_woken(other)
+        room.busy(other)
+        room.queued(offer("job_2"))
+        assert [await is_woken(rig), await is_woken(other)] == [False, False]
+        room.freed("k", "rig")
+        assert [await is_woken(rig), await is_woken(other)] == [True, False]
+        room.queued(offer("job_3"))
+        assert list(rig.offers) == ["job_3"]
+
+
 async def test_a_client_that_hangs_up_is_told_and_passed_over() -> None:
     """Its waiter wakes up at once, and no job is offered to it any more."""
     room = WaitingRoom()
@@ -132,7 +164,7 @@ async def test_a_client_that_hangs_up_is_told_and_passed_over() -> None:
         (stayer,) = await fill(stack, room, seeker("stayer"))
         gone.set()
         assert await leaver.woken(1)
-        assert leaver.hung_up
+        assert leaver.is_over
         room.queued(offer())
         assert await is_woken(stayer)
         assert not leaver.offers

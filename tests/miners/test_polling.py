@@ -68,7 +68,7 @@ async def test_waiting_costs_nothing(market: Market, monkeypatch: pytest.MonkeyP
         return await look(*args)
 
     monkeypatch.setattr(market.node.dispatch, "_look", counted)
-    await market.node.register(market.miner)
+    await market.node.register(market.miner, concurrency=20)
     polls = [start_poll(market.node, market.miner) for _ in range(20)]
     await until_waiting(market.node, 20)
     used = time.process_time()
@@ -172,6 +172,53 @@ async def test_a_key_that_was_revoked_meanwhile_gets_no_job(market: Market) -> N
     assert caught.value.code == Code.REVOKED_API_KEY
     async with asyncio.timeout(5):
         assert (await other).job_id == job.job_id
+
+
+async def test_busy_miners_are_asked_once_and_not_for_every_job(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty that have their hands full look when they come; ten jobs then cost them nothing."""
+    node = market.node
+    miners = [await market.actor("acme") for _ in range(21)]
+    for miner in miners:
+        await node.register(miner)
+    for _ in miners[1:]:
+        await node.submit(market.client)
+    for miner in miners[1:]:
+        await node.work(miner)
+    busy = [start_poll(node, miner) for miner in miners[1:]]
+    await eventually(lambda: sum(waiter.is_busy for waiter in node.waiting._waiters) == 20)
+    looks: list[str] = []
+    look = node.dispatch._look
+
+    async def counted(seeker: Any, *args: Any) -> Any:
+        looks.append(seeker.kid)
+        return await look(seeker, *args)
+
+    monkeypatch.setattr(node.dispatch, "_look", counted)
+    for _ in range(10):
+        poll = start_poll(node, miners[0])
+        await until_waiting(node, 21)
+        job = await node.submit(market.client)
+        assert (await poll).job_id == job.job_id
+        await node.finish(miners[0], job.job_id)
+    assert set(looks) == {miners[0].kid}
+    node.waiting.close()
+    assert await asyncio.gather(*busy) == [None] * 20
+
+
+async def test_a_miner_whose_lease_lapsed_has_a_hand_free(market: Market) -> None:
+    """Its poll that waits gets the next job as soon as the sweep has taken the old one back."""
+    node = market.node
+    await node.register(market.miner)
+    await node.submit(market.client, ttl_seconds=1)
+    await node.work(market.miner)
+    poll = start_poll(node, market.miner)
+    await until_waiting(node)
+    await node.pass_time(LEASE_S)
+    job = await node.submit(market.client)
+    async with asyncio.timeout(5):
+        assert (await poll).job_id == job.job_id
 
 
 async def test_a_client_that_hangs_up_gives_up_its_place(market: Market) -> None:

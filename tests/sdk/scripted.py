@@ -25,6 +25,7 @@ class Answer:
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
 
 
+@dataclass(frozen=True)
 class Drop:
     """Close the connection without an answer."""
 
@@ -90,6 +91,11 @@ def _handler(serve: Callable[[BaseHTTPRequestHandler], None]) -> type[BaseHTTPRe
     )
 
 
+class _Listener(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """A client that was told to stop broke the connection; that is its right."""
+
+
 @contextmanager
 def scripted_server() -> Iterator[ScriptedServer]:
     """A server for the time of the block."""
@@ -106,7 +112,7 @@ def scripted_server() -> Iterator[ScriptedServer]:
             server.closing.wait(5)
         handler.close_connection = True
 
-    listener = ThreadingHTTPServer(("127.0.0.1", 0), _handler(serve))
+    listener = _Listener(("127.0.0.1", 0), _handler(serve))
     server = ScriptedServer(f"http://127.0.0.1:{listener.server_port}")
     thread = threading.Thread(target=listener.serve_forever, args=(0.01,))
     thread.start()

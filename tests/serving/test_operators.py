@@ -134,6 +134,14 @@ def test_keys_of_another_system_go_on_working(server: ServerProcess, tmp_path: P
     assert [(key["name"], key["tenant_id"]) for key in imported] == [("imported client", "acme")]
     assert answer(server, good["key"]) == (200, "pro")
     assert server.admin("import-keys", str(file))[0]["id"] == imported[0]["id"]
+    told = admin(server.data_dir, "import-keys", str(file)).stderr
+    assert told.startswith("Imported no new keys; 1 was here already.\nNow delete the file: ")
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps({**good, "key": "sk-legacy-another-one"}))
+    told = admin(server.data_dir, "import-keys", str(file)).stderr
+    assert told.startswith("Imported 1 new key; 1 was here already.\n")
+    file.write_text("", encoding="utf-8")
+    assert admin(server.data_dir, "import-keys", str(file)).stderr == "Imported no keys.\n"
 
 
 def test_a_server_that_does_not_answer_is_not_hidden(server: ServerProcess) -> None:
@@ -191,6 +199,10 @@ def test_on_postgresql_the_same_holds(tmp_path: Path, fresh_postgres: str) -> No
         rival = start("serve", data_dir=tmp_path / "elsewhere", variables=beside)
         assert rival.process.wait(START_S) == 1
         assert rival.text().splitlines()[0] == "error: another server is running on this PostgreSQL database"
+        of_a_fleet = beside | {"AITBC_VALKEY_URL": "valkey://127.0.0.1:1"}
+        node = start("serve", data_dir=tmp_path / "node", variables=of_a_fleet)
+        assert node.process.wait(20) == 1
+        assert "a server without AITBC_VALKEY_URL is running on this PostgreSQL database" in node.text()
 
 
 def _execute(data: Path, statement: str) -> None:

@@ -31,11 +31,21 @@ _TEMPLATE: list[bytes] = []
 
 @cache
 def routes() -> tuple[Route, ...]:
-    """Every route of the server, as the gate knows it."""
+    """Every route of the server, as the gate knows it: the API's and the dashboard's pages."""
     with tempfile.TemporaryDirectory() as folder:
         app = create_app(Settings(data_dir=Path(folder)))
     assert isinstance(app, GateMiddleware)
     return app._operations.routes
+
+
+def api_routes() -> list[Route]:
+    """The routes of the API."""
+    return [route for route in routes() if not route.operation.page]
+
+
+def page_routes() -> list[Route]:
+    """The pages of the dashboard, and where their forms go."""
+    return [route for route in routes() if route.operation.page]
 
 
 def identifiers(path: str) -> Iterator[str]:

@@ -53,7 +53,11 @@ def _common(answer: httpx2.Response) -> Iterator[str]:
 
 
 def _problem(answer: httpx2.Response) -> Iterator[str]:
-    if answer.headers.get("content-type") != "application/problem+json":
+    if answer.headers.get("content-type") == "application/json" and answer.url.path.startswith("/oauth/"):
+        # There another standard says how errors look (RFC 6749, 5.2).
+        if sorted(answer.json()) != ["error", "error_description"]:
+            yield f"fields {list(answer.json())}"
+    elif answer.headers.get("content-type") != "application/problem+json":
         yield "an error, but no problem"
     elif answer.request.method != "HEAD":
         problem = answer.json()

@@ -65,6 +65,17 @@ async def refusal(work: object) -> tuple[str, str]:
     return caught.value.code, caught.value.detail
 
 
+async def test_the_operators_own_tenant_is_not_suspended(world: World) -> None:
+    """By a command as little as by a form: operators would refuse their own keys, and those of all gateways."""
+    await world.tenants.ensure_operator_tenant(on(OPERATOR_TENANT))
+    code, detail = await refusal(world.tenants.suspend(on(OPERATOR_TENANT)))
+    assert (code, detail) == (
+        "conflict",
+        "The operators' own tenant cannot be suspended. To stop a key of it, revoke the key.",
+    )
+    assert (await world.tenants.get(OPERATOR_TENANT)).status == "active"
+
+
 async def test_a_tenant_is_created_with_a_plan(world: World) -> None:
     """It is active, named after its id unless a name is given, and its birth is in its own audit log."""
     made = await world.tenants.create(on("acme"), "free")

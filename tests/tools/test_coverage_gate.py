@@ -36,32 +36,31 @@ def measured(folder: Path, files: dict[str, str]) -> None:
 
 
 @pytest.fixture
-def enforced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setattr(coverage_gate, "FLOORS_ARE_ENFORCED", True)
+def tree(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_a_tree_that_is_tested_whole_passes(enforced: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_tree_that_is_tested_whole_passes(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every area at its floor: exit code 0, a row each."""
-    measured(enforced, {"src/aitbc_server/gate/decision.py": "ALLOW = 1\n", "src/aitbc/keyformat.py": "A = 1\n"})
+    measured(tree, {"src/aitbc_server/gate/decision.py": "ALLOW = 1\n", "src/aitbc/keyformat.py": "A = 1\n"})
     assert coverage_gate.main() == 0
     rows = capsys.readouterr().out.splitlines()
     assert [row.split("  ")[0] for row in rows[2:]] == [area.name for area in coverage_gate.AREAS]
 
 
-def test_a_branch_that_no_test_takes_fails_and_is_named(enforced: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_branch_that_no_test_takes_fails_and_is_named(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One untaken branch of the gate is below 100 %, and the line says where it is."""
-    measured(enforced, {"src/aitbc_server/gate/decision.py": HALF_TESTED, "src/aitbc/keyformat.py": "A = 1\n"})
+    measured(tree, {"src/aitbc_server/gate/decision.py": HALF_TESTED, "src/aitbc/keyformat.py": "A = 1\n"})
     assert coverage_gate.main() == 1
     out = capsys.readouterr().out
     assert "missed" in out
     assert "src/aitbc_server/gate/decision.py: 5, 3->5" in out
 
 
-def test_an_area_without_files_is_missed(enforced: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_area_without_files_is_missed(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A package that was renamed does not leave its floor behind unnoticed."""
-    measured(enforced, {"src/aitbc/keyformat.py": "A = 1\n"})
+    measured(tree, {"src/aitbc/keyformat.py": "A = 1\n"})
     assert coverage_gate.main() == 1
     assert "no file measured" in capsys.readouterr().out
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from aitbc_server.gate.counter import MINUTE_US, CountKey, UsageCounter
+from aitbc_server.gate.counter import MINUTE_US, CountKey, Tally, UsageCounter
 from aitbc_server.usage import journal as journal_module
 from aitbc_server.usage.journal import Journal, JournalInUseError
 
@@ -62,7 +62,7 @@ def test_every_append_is_read_back(journal: Journal) -> None:
         else:
             journal.append(usage.ledgers())
         assert read(journal) == held(usage)
-        assert not any(each.changed for each in usage.ledgers())
+        assert not any(each.take_changed() for each in usage.ledgers())
 
 
 def test_only_what_changed_is_written(journal: Journal, path: Path) -> None:
@@ -78,6 +78,34 @@ def test_only_what_changed_is_written(journal: Journal, path: Path) -> None:
         usage.add(START_US, ("a-tenant", "live", f"kid{number:09}"), "jobs.create", "allowed")
     journal.append(usage.ledgers())
     assert path.stat().st_size - size < 100 * 6 + 100
+
+
+def test_two_who_count_one_key_are_one_count(journal: Journal) -> None:
+    """A key that was loaded again is counted at another place: what both counted is added up, in memory and here."""
+    usage, who = UsageCounter(), ("a-tenant", "live", "kid000000001")
+    places = [Tally(usage_id=who, operation_id="jobs.list", outcome="allowed") for _ in range(2)]
+    for step in range(3):
+        for place in places:
+            usage.raise_held(place, START_US)
+        if step == 1:
+            journal.rewrite(usage.ledgers())
+        else:
+            journal.append(usage.ledgers())
+        assert read(journal) == held(usage) == {(usage.source, START_US): {(who, "jobs.list", "allowed"): 2 * step + 2}}
+        assert [count.decisions for each in usage.ledgers() for count in each.of_tenant("a-tenant")] == [2 * step + 2]
+
+
+def test_a_file_that_cannot_be_begun_anew_is_not_written_on(path: Path, journal: Journal) -> None:
+    """Its numbers are no longer those that the journal gives: what followed would be counted for other keys."""
+    usage = UsageCounter()
+    count_some(usage, random.Random(6))
+    journal.append(usage.ledgers())
+    before = read(journal)
+    path.with_suffix(".new").mkdir()
+    with pytest.raises(OSError, match="Is a directory"):
+        journal.rewrite(usage.ledgers())
+    assert journal.needs_rewrite
+    assert read(journal) == before
 
 
 def test_a_torn_tail_is_ignored_and_reported(path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -126,7 +154,7 @@ def test_a_flipped_bit_is_noticed(path: Path, journal: Journal) -> None:
 
 
 def test_a_failed_write_is_made_good(path: Path, journal: Journal) -> None:
-    """A disk that was full for a while: the counts stay changed, and the file is written anew when there is room."""
+    """A disk that was full for a while: nothing is appended, and the file is written anew when there is room."""
     usage = UsageCounter()
     count_some(usage, random.Random(5))
     journal.append(usage.ledgers())
@@ -141,7 +169,6 @@ def test_a_failed_write_is_made_good(path: Path, journal: Journal) -> None:
             journal.rewrite(usage.ledgers())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert all(each.changed for each in usage.ledgers())
     asked = journal.needs_rewrite
     journal.rewrite(usage.ledgers())
     assert (asked, journal.needs_rewrite) == (True, False)

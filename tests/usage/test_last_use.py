@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -10,13 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tests.usage.world import START_US, Key, World
 
 from aitbc.schemas.api_keys import ApiKey
-from aitbc_server.api_keys.digests import SecretDigests
+from aitbc_server.api_keys.credentials.digests import SecretDigests
+from aitbc_server.api_keys.credentials.retagging import PepperRotation
+from aitbc_server.api_keys.credentials.source import DatabaseCredentialSource
 from aitbc_server.api_keys.loading import api_key
 from aitbc_server.api_keys.model import ApiKeyRow
-from aitbc_server.api_keys.retagging import PepperRotation
-from aitbc_server.api_keys.source import DatabaseCredentialSource
 from aitbc_server.clock import US_PER_S, from_ms
-from aitbc_server.gate.records import Credential
+from aitbc_server.gate.credential import Credential
 from aitbc_server.usage import last_use
 from aitbc_server.usage.last_use import LastUses
 
@@ -99,7 +101,26 @@ async def test_a_busy_key_is_written_once_a_minute(
         world.clock.now_us = START_US + second * US_PER_S
         await uses.flush()
     assert writes == 3
-    assert (uses._held, uses._waiting, uses._written_at_us) == ({}, set(), {})
+    assert (uses._held, uses._waiting, uses._written_at_us) == ({}, {}, {})
+
+
+async def test_of_a_busy_key_nothing_is_kept_twice(world: World, key: Key, uses: LastUses) -> None:
+    """Within its minute a credential is told of once, answers know its newest use, and so does whoever replaces it."""
+    used, loaded_again = await credential(world, key), await credential(world, key)
+    uses.used(used, world.clock(), "192.0.2.7")
+    await uses.flush()
+    for _ in range(5):
+        world.clock.now_us += US_PER_S
+        uses.used(used, world.clock(), "192.0.2.7")
+        await uses.flush()
+        assert uses._waiting == {key.kid: [used]}
+        assert uses.freshen(await shown(world, key)).last_used_at == world.clock.timestamp()
+    uses.used(loaded_again, world.clock() + US_PER_S, "192.0.2.8")
+    uses.used(used, world.clock(), "192.0.2.7")
+    world.clock.now_us = START_US + 61 * US_PER_S
+    await uses.flush()
+    found = await row(world, key)
+    assert (found.last_used_at, found.last_used_ip) == (from_ms(START_US // 1000 + 6000), "192.0.2.8")
 
 
 async def test_a_stop_writes_everything(world: World, key: Key, uses: LastUses) -> None:
@@ -116,11 +137,10 @@ async def test_a_stop_writes_everything(world: World, key: Key, uses: LastUses) 
 
 async def test_it_never_runs_backwards(world: World, key: Key, uses: LastUses) -> None:
     """Another node, or a clock that was stepped back, does not undo a later use."""
-    used = await credential(world, key)
-    uses.used(used, START_US, "192.0.2.7")
+    uses.used(await credential(world, key), START_US, "192.0.2.7")
     await uses.flush()
     other = LastUses(world.database, world.clock)
-    other.used(used, START_US - US_PER_S, "192.0.2.6")
+    other.used(await credential(world, key), START_US - US_PER_S, "192.0.2.6")
     await other.flush()
     found = await row(world, key)
     assert (found.last_used_at, found.last_used_ip) == (from_ms(START_US // 1000), "192.0.2.7")
@@ -235,3 +255,31 @@ async def test_a_request_that_is_refused_before_the_limits_is_no_use(world: Worl
     assert (await row(world, disabled)).last_used_at is None
     found = await row(world, limited)
     assert (found.last_used_at, found.last_used_ip) == (world.clock.timestamp(), "192.0.2.1")
+
+
+async def test_no_use_is_lost_to_a_flush_on_another_thread(world: World, uses: LastUses) -> None:
+    """Keys are used while what was used is written: in the end, the database has the last use of each."""
+    await world.add_tenant("acme")
+    keys = [await world.add_key("acme") for _ in range(20)]
+    credentials = [await credential(world, each) for each in keys]
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+
+    def use_all() -> None:
+        for number in range(1, 2001):
+            uses.used(credentials[number % 20], START_US + number * US_PER_S, f"192.0.2.{number % 7}")
+
+    using = asyncio.create_task(asyncio.to_thread(use_all))
+    while not using.done():
+        await uses.flush(everything=True)
+        await asyncio.sleep(0)
+    sys.setswitchinterval(before_s)
+    await using
+    await uses.flush(everything=True)
+    for number, each in enumerate(keys):
+        last = 1980 + number if number else 2000
+        found = await row(world, each)
+        assert (found.last_used_at, found.last_used_ip) == (
+            from_ms(START_US // 1000 + last * 1000),
+            f"192.0.2.{last % 7}",
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.usage.world import Key, World
+from tests.usage.world import RETENTION, Key, World
 
 from aitbc.schemas.scopes import Environment, Scope
 from aitbc.schemas.usage import Granularity, GroupBy
@@ -23,7 +23,9 @@ class Usage:
     def __init__(self, world: World, live: Key, test: Key) -> None:
         self.counter = UsageCounter()
         self.live, self.test = live, test
-        self.service = UsageService(UnitsOfWork(world.database, LocalFences(lambda _: None), world.clock), self.counter)
+        self.service = UsageService(
+            UnitsOfWork(world.database, LocalFences(lambda _: None), world.clock), self.counter, RETENTION
+        )
         self.span = span(None, None, Granularity.HOUR, world.clock.timestamp())
         for key, environment, decisions in ((live, "live", 2), (test, "test", 3)):
             for _ in range(decisions):

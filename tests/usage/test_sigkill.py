@@ -5,19 +5,13 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.e2e.processes import running
 from tests.usage.world import Clock, Key, World
 
 from aitbc.schemas.scopes import Scope
@@ -57,35 +51,6 @@ class Load:
         connection.close()
 
 
-@contextmanager
-def server(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """``aitbc serve`` on this folder, ready; killed at the end if it still runs."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AITBC_")}
-    environment |= {"AITBC_DATA_DIR": str(folder), "AITBC_PORT": str(port)}
-    with (folder / "server.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "aitbc.cli", "serve"], env=environment, stdout=log, stderr=log
-        )
-    try:
-        until_ready(process, port, folder / "server.log")
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    """Wait for the server's first answer."""
-    for _ in range(300):
-        assert process.poll() is None, log.read_text()
-        with suppress(OSError), closing(http.client.HTTPConnection("127.0.0.1", port, timeout=1)) as connection:
-            connection.request("GET", "/health/ready")
-            if connection.getresponse().status == 200:
-                return
-        time.sleep(0.1)
-    pytest.fail(log.read_text())
-
-
 def usage(port: int, key: Key) -> Any:
     """The server's own sums, by operation."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
@@ -110,28 +75,28 @@ async def installation(folder: Path) -> Key:
 
 def test_a_killed_server_loses_a_quarter_of_a_second_at_most(tmp_path: Path) -> None:
     """Answers until 250 ms before the kill <= counts <= requests that were sent; a second kill changes nothing."""
-    key = asyncio.run(installation(tmp_path))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with server(tmp_path, port) as process:
-        loads = [Load(port, key) for _ in range(3)]
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o700)
+    key = asyncio.run(installation(folder))
+    with running("serve", data_dir=folder) as server:
+        loads = [Load(server.port, key) for _ in range(3)]
         until = time.monotonic() + LOAD_S
         while sum(len(load.answered_at) for load in loads) < ANSWERS and time.monotonic() < until:
             time.sleep(0.05)
         time.sleep(2 * MAY_BE_LOST_S)
         killed_at = time.monotonic()
-        process.send_signal(signal.SIGKILL)
+        server.kill()
         for load in loads:
             load.join()
     due = sum(at < killed_at - MAY_BE_LOST_S for load in loads for at in load.answered_at)
     sent = sum(load.sent for load in loads)
     assert due > 100
-    with server(tmp_path, port) as process:
-        counted = usage(port, key)["jobs.list"]
+    with running("serve", data_dir=folder) as server:
+        counted = usage(server.port, key)["jobs.list"]
         assert due <= counted <= sent
-    with server(tmp_path, port) as process:
-        assert usage(port, key)["jobs.list"] == counted
-        process.terminate()
-        assert process.wait(10) == 0
-    with server(tmp_path, port):
-        assert usage(port, key)["jobs.list"] == counted
+        server.kill()
+    with running("serve", data_dir=folder) as server:
+        assert usage(server.port, key)["jobs.list"] == counted
+        assert server.stop() == 0
+    with running("serve", data_dir=folder) as server:
+        assert usage(server.port, key)["jobs.list"] == counted

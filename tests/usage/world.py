@@ -12,7 +12,7 @@ import httpx2
 
 from aitbc import keyformat
 from aitbc.schemas.scopes import PRESET_SCOPES, Preset, Scope
-from aitbc_server.api_keys.digests import SecretDigests
+from aitbc_server.api_keys.credentials.digests import SecretDigests
 from aitbc_server.api_keys.model import ApiKeyGrantRow, ApiKeyRow
 from aitbc_server.app import create_app
 from aitbc_server.clock import US_PER_S, Timestamp, from_ms
@@ -23,6 +23,7 @@ from aitbc_server.settings import Settings
 from aitbc_server.tenants.model import TenantRow
 
 MINUTE_US = 60 * US_PER_S
+RETENTION = Settings().usage_retention
 #: 2026-11-24T05:46:30Z, half a minute into a minute.
 START_US = 1_795_499_190 * US_PER_S
 
@@ -97,7 +98,7 @@ class World:
             kid=parts.kid,
             tenant_id=tenant_id,
             environment=environment,
-            name="a key",
+            name=fields.pop("name", "a key"),
             scopes=sorted(scopes),
             created_at=self.clock.timestamp(),
             enabled=fields.pop("enabled", True),

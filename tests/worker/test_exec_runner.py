@@ -66,6 +66,17 @@ def test_a_program_that_fails_tells_why(code: str, told: str) -> None:
     assert len(failure.message) < 5000
 
 
+def test_a_program_that_says_too_much_and_is_gone_is_found_out_too() -> None:
+    """Whether it is caught in the act or has ended by then, the job fails for the same reason."""
+
+    def slow_clock() -> float:
+        time.sleep(0.5)
+        return time.monotonic()
+
+    failure = run(ExecRunner(["sh", "-c", "head -c 2000000 /dev/zero"], clock=slow_clock))
+    assert "more than 1048576 bytes" in failure.message
+
+
 def test_a_program_can_name_its_own_error() -> None:
     """``error_code`` and ``error_message`` on standard output with an exit code other than 0."""
     failure = run(python('print(\'{"error_code": "no_gpu", "error_message": "m"}\'); raise SystemExit(1)'))
@@ -118,7 +129,7 @@ CHILD = (
 @pytest.mark.parametrize(
     ("end", "timeout_s", "cancel", "code"),
     [
-        ("import time; time.sleep(60)", 0.5, False, "exec_timeout"),
+        ("import time; time.sleep(60)", 2, False, "exec_timeout"),
         ("import time; time.sleep(60)", 60, True, "exec_failed"),
         ("print('{}')", 60, False, None),
         ("os.kill(os.getpid(), 9)", 60, False, "exec_failed"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aitbc_server.settings import SETTINGS, Setting
+from aitbc_server.setting_rows import SETTINGS, Setting
 
 
 def reference() -> str:

@@ -13,7 +13,9 @@ def reference() -> str:
     """Every command's help as Markdown: the same text for the same code, at a width of 80 columns."""
     from aitbc.cli.app import cli
 
-    root = click.Context(cli, info_name="aitbc", terminal_width=WIDTH, max_content_width=WIDTH, color=False)
+    # As it is when the program runs: a command keeps its help option from the first context that it is shown in.
+    settings = {**cli.context_settings, "terminal_width": WIDTH, "max_content_width": WIDTH, "color": False}
+    root = click.Context(cli, info_name="aitbc", **settings)
     return "\n".join(_sections(root)).rstrip() + "\n"
 
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aitbc.cli import key_changes
-from aitbc.cli.errors import CommandError, say_hint
+from aitbc.cli.errors import CommandError
 from aitbc.cli.key_views import KEY_ID, LIST_COLUMNS, detail_rows, is_old, list_row, own_key_id
 from aitbc.cli.lazy import Group
 from aitbc.cli.options import JSON_OBJECT, key_properties
 from aitbc.cli.output import note, print_details, print_json, print_table
+from aitbc.cli.reporting import say_hint
 from aitbc.cli.settings import Settings, pass_settings
 from aitbc.cli.times import MOMENT, after
 from aitbc.cli.usage import print_usage, usage_options

@@ -30,8 +30,10 @@ def audit() -> None:
 @click.option("--actor", metavar="ID", help="Only what this key or person did.")
 @click.option("--key-id", type=KEY_ID, metavar="KEY_ID", help="Only what was done to this key.")
 @click.option("--from", "from_", type=MOMENT, metavar="WHEN", help="The start: RFC 3339, or 7d for 7 days ago.")
-@click.option("--to", type=MOMENT, metavar="WHEN", help="The end, which is not in the range.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many.")
+@click.option("--to", type=MOMENT, metavar="WHEN", help="The end, not included.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N", help="At most so many."
+)
 @pass_settings
 def list_events(
     settings: Settings,

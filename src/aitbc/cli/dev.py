@@ -16,7 +16,14 @@ from aitbc.cli.settings import Settings, pass_settings
 
 
 @click.command(cls=Command)
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    metavar="PORT",
+    help="Where it listens; 0: any port that is free.",
+)
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -25,9 +32,10 @@ from aitbc.cli.settings import Settings, pass_settings
     metavar="FOLDER",
     help="Where it keeps everything; delete it to begin anew.",
 )
-@click.option("--no-miner", is_flag=True, help="Without a miner of its own.")
+@click.option("--no-miner", is_flag=True, help="Start no miner.")
+@click.option("--end-with", type=int, hidden=True, help="Die when the parent is not, or no longer, this process.")
 @pass_settings
-def dev(settings: Settings, /, port: int, data_dir: Path, no_miner: bool) -> None:
+def dev(settings: Settings, /, port: int, data_dir: Path, no_miner: bool, end_with: int | None) -> None:
     """Start a server for development, with keys and a miner.
 
     It prints the keys and writes them to FOLDER/dev.env for a shell to load. A later start on the same folder keeps
@@ -40,6 +48,7 @@ def dev(settings: Settings, /, port: int, data_dir: Path, no_miner: bool) -> Non
     from aitbc_server.dev.banner import banner
     from aitbc_server.dev.keys import TENANT
     from aitbc_server.dev.server import dev_settings, run_dev
+    from aitbc_server.serving.parent import end_with as end_with_parent
 
     def announce(url: str, keys: Mapping[str, str], env_file: Path) -> None:
         if settings.json:
@@ -54,4 +63,6 @@ def dev(settings: Settings, /, port: int, data_dir: Path, no_miner: bool) -> Non
         configured = dev_settings(os.environ, data_dir=data_dir, port=port)
         # Somebody is looking on, also through a pipe: lines for people.
         logging.configure(configured.log_level, terminal=True, color=settings.color)
+        if end_with is not None:
+            end_with_parent(end_with)
         raise click.exceptions.Exit(run_dev(configured, miner=not no_miner, announce=announce))

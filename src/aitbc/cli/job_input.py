@@ -12,11 +12,14 @@ from typing import Any, TypeVar
 import click
 
 from aitbc.cli.options import combined, parse_json_object
-from aitbc.cli.times import DURATION
+from aitbc.cli.times import DurationType
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MAX_BYTES = 1 << 20  # What the server takes; a larger file is refused before it is sent.
+
+# As the server bounds it.
+TTL = DurationType(at_least="1s", at_most="7d")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +70,7 @@ def submit_fields(function: F) -> F:
         ),
         click.option("--region", metavar="NAME", help="Only a miner in this region."),
         click.option("--max-price", type=float, metavar="N", help="Only a miner at this price or less."),
-        click.option("--ttl", type=DURATION, metavar="DURATION", help="When it expires. [default: 15m]"),
+        click.option("--ttl", type=TTL, metavar="DURATION", help="When it expires. [default: 15m]"),
     )(function)
 
 

@@ -27,7 +27,7 @@ def wait(settings: Settings, client: AITBCClient, job_id: str, timeout: timedelt
     with _progress(settings, job_id) as show:
         client.jobs.wait_for_completion(
             job_id,
-            timeout=timeout.total_seconds() if timeout else None,
+            timeout=timeout.total_seconds() if timeout is not None else None,
             poll_interval=_POLL_INTERVAL_S,
             on_update=lambda job: show(_describe(job)),
         )

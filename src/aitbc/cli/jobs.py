@@ -66,7 +66,7 @@ def submit(
     The JSON is the payload itself, or {"payload": {...}, "constraints": {...}, "ttl_seconds": 900}. Options
     are added to it, and win over it. Prints the job's id; with --wait the result, as JSON.
     """
-    if timeout and not waits:
+    if timeout is not None and not waits:
         raise click.UsageError("--timeout is for --wait; --ttl bounds the job itself")
     body = build_job(job, SubmitFields(**fields))
     with settings.client(max_retries=WAIT_RETRIES if waits else 0) as client:
@@ -86,7 +86,9 @@ def submit(
 @click.option("--state", type=click.Choice(STATES, case_sensitive=False), help="Only jobs in this state.")
 @click.option("--after", type=MOMENT, metavar="WHEN", help="Requested after: RFC 3339, or 24h for 24 hours ago.")
 @click.option("--before", "until", type=MOMENT, metavar="WHEN", help="Requested before.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N", help="At most so many."
+)
 @pass_settings
 def list_jobs(
     settings: Settings,

@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aitbc.cli.errors import EXIT_ERROR, say_hint
+from aitbc.cli.errors import EXIT_ERROR
 from aitbc.cli.key_views import KEY_ID, detail_rows, own_key_id
 from aitbc.cli.lazy import Command
 from aitbc.cli.options import JSON_OBJECT, key_properties
 from aitbc.cli.output import clean, note, print_details, print_json
+from aitbc.cli.reporting import say_hint
 from aitbc.cli.settings import Settings, pass_settings
-from aitbc.cli.times import DURATION, MOMENT, after, relative, short
+from aitbc.cli.times import MOMENT, DurationType, after, relative, short
 from aitbc.exceptions import APIStatusError
 
 if TYPE_CHECKING:
     from aitbc import AITBCClient
     from aitbc.schemas.api_keys import ApiKey, ApiKeyWithSecret
+
+# As the server bounds it.
+GRACE = DurationType(at_most="7d")
 
 
 def show_secret(settings: Settings, key: ApiKeyWithSecret) -> None:
@@ -45,9 +49,9 @@ def warn_unconfirmed(key: ApiKey) -> None:
 @key_properties
 @click.option("--expires", type=MOMENT, metavar="WHEN", help="90d (from now), or an RFC 3339 time.")
 @click.option("--metadata", type=JSON_OBJECT, metavar="JSON", help="Replaces the metadata.")
-@click.option("--clear-expiry", is_flag=True, help="It never expires.")
-@click.option("--clear-allowed-ips", is_flag=True, help="It works from anywhere.")
-@click.option("--clear-limit", is_flag=True, help="It has no limit of its own.")
+@click.option("--clear-expiry", is_flag=True, help="Let it never expire.")
+@click.option("--clear-allowed-ips", is_flag=True, help="Let it work from any address.")
+@click.option("--clear-limit", is_flag=True, help="Remove its own limit; the plan's remains.")
 @pass_settings
 def update_key(
     settings: Settings,
@@ -133,7 +137,7 @@ def _question(client: AITBCClient, settings: Settings, key_id: str) -> str:
 @click.argument("key_id", type=KEY_ID)
 @click.option(
     "--grace",
-    type=DURATION,
+    type=GRACE,
     metavar="DURATION",
     help="How long the old secret goes on working, such as 24h; up to 7d. [default: it stops now]",
 )
@@ -150,9 +154,13 @@ def regenerate_key(settings: Settings, /, key_id: str, grace: timedelta | None) 
     if key.previous_secret:
         until = key.previous_secret.expires_at
         note(f"The old secret works until {short(until)} ({relative(until, settings.clock())}).")
+        say_hint(settings, f"`aitbc api-keys get {key.id}` shows when the old secret was last used")
     else:
-        note("The old secret stopped working now.")
-        say_hint(settings, "`--grace 24h` keeps the old secret working while you put the new one in its places")
-    if own_key_id(settings.key) == key.id:
+        note("The old secret has stopped working.")
+        say_hint(settings, "`--grace 24h` keeps the old secret working while you roll the new one out")
+    if own_key_id(settings.key) == key.id and settings.key_is_of_profile:
+        settings.keep_in_profile(str(key.key))
+        note(f"It is the key in use: {settings.key_source} has the new one.")
+    elif own_key_id(settings.key) == key.id:
         note(f"It is the key in use: put the new one into {settings.key_source}.")
     show_secret(settings, key)

@@ -92,7 +92,10 @@ def detail_rows(key: ApiKey, now: datetime) -> list[tuple[str, Cell]]:
         ("Own limit", f"{key.limit_per_minute} a minute" if key.limit_per_minute else "-"),
     ]
     if key.previous_secret:
-        rows.append(("Older secret", f"works until {_moment(key.previous_secret.expires_at, now)}"))
+        older = key.previous_secret
+        rows.append(("Older secret", f"works until {_moment(older.expires_at, now)}"))
+        # Whoever rotates a key watches this: once it stands still, the old secret is used nowhere.
+        rows.append(("", f"last used {_moment(older.last_used_at, now)}" if older.last_used_at else "never used"))
     rows.extend((f"metadata.{name}", _json(value)) for name, value in key.metadata.items())
     return rows
 

@@ -15,11 +15,15 @@ from aitbc.cli.settings import GlobalOption, global_options
 
 
 class Entry(NamedTuple):
-    """A subcommand: ``module:attribute`` of its click command, the help's section for it, its one line of help."""
+    """A subcommand: ``module:attribute`` of its click command, the help's section for it, its one line of help.
+
+    One that calls no server takes the options that choose server and key, as all do, but its help is without them.
+    """
 
     path: str
     section: str
     summary: str
+    calls_server: bool = True
 
 
 class LazyGroup(click.Group):
@@ -77,19 +81,21 @@ def _load(name: str, entry: Entry) -> click.Command:
         raise missing_server(error) or error from error
     if not isinstance(command, click.Command):
         raise TypeError(f"{entry.path} is no click command")
-    add_global_options(command)
+    add_global_options(command, calls_server=entry.calls_server)
     command.name = name
     return command
 
 
-def add_global_options(command: click.Command) -> None:
+def add_global_options(command: click.Command, *, calls_server: bool) -> None:
     """Add the global options to ``command`` and all below it, but those whose name it uses for itself."""
     taken = {option for param in command.params for option in param.opts}
     if not any(isinstance(param, GlobalOption) for param in command.params):
-        command.params += [option for option in global_options() if taken.isdisjoint(option.opts)]
+        command.params += [
+            option for option in global_options(calls_server=calls_server) if taken.isdisjoint(option.opts)
+        ]
     if isinstance(command, click.Group):
         for child in command.commands.values():
-            add_global_options(child)
+            add_global_options(child, calls_server=calls_server)
 
 
 class _Help(click.Command):

@@ -17,12 +17,12 @@ def miner_properties(function: F) -> F:
     return combined(
         click.option("--miner-id", metavar="ID", help="Its name among the key's miners. [default: the host's name]"),
         click.option(
-            "--type", "types", multiple=True, metavar="TYPE", help="A job type that it runs; may be repeated."
+            "--type", "types", multiple=True, metavar="TYPE", help="A type of job that it runs; may be repeated."
         ),
         click.option("--model", "models", multiple=True, metavar="NAME", help="A model that it has; may be repeated."),
         click.option("--gpu", metavar="NAME", help='Its GPU, such as "RTX 4090".'),
         click.option("--cuda", metavar="VERSION", help="Its CUDA version."),
-        click.option("--vram-gb", type=click.FloatRange(min=0), metavar="N", help="Its video memory."),
+        click.option("--vram-gb", type=click.FloatRange(min=0), metavar="N", help="Its video memory in GB."),
         click.option("--price", type=click.FloatRange(min=0), metavar="N", help="What it asks for a job."),
         click.option("--region", metavar="NAME", help="Where it is."),
         click.option(

@@ -11,7 +11,7 @@ from aitbc.cli.lazy import Group
 from aitbc.cli.miner_options import capabilities_from, miner_properties
 from aitbc.cli.output import Cell, Styled, note, print_json, print_table
 from aitbc.cli.settings import Settings, pass_settings
-from aitbc.cli.times import DURATION, relative
+from aitbc.cli.times import DURATION, DurationType, relative
 
 if TYPE_CHECKING:
     from aitbc.schemas.miners import Miner
@@ -57,7 +57,11 @@ def register(settings: Settings, /, miner_id: str | None, concurrency: int, regi
 @miners.command("run")
 @click.option("--exec", "program", metavar="PROGRAM", help="Run each job in this program; may carry arguments.")
 @click.option(
-    "--exec-timeout", type=DURATION, default="10m", show_default=True, help="How long the program may take for a job."
+    "--exec-timeout",
+    type=DurationType(at_least="1s"),
+    default="10m",
+    show_default=True,
+    help="How long the program may take for a job.",
 )
 @click.option("--openai-base-url", metavar="URL", help="Answer inference jobs from this OpenAI-compatible server.")
 @click.option("--openai-api-key-env", metavar="NAME", help="The environment variable that holds that server's key.")
@@ -76,7 +80,7 @@ def run(
 ) -> None:
     """Run a miner: take jobs, run them, hand in the results.
 
-    It goes on until Ctrl-C or SIGTERM, and lets the jobs at hand finish; a second Ctrl-C does not.
+    It goes on until Ctrl-C or SIGTERM, and lets running jobs finish; a second Ctrl-C ends them.
 
     With --exec, PROGRAM gets the payload as JSON on its standard input and prints the result, a JSON object.
     Another exit code than 0 fails the job: with the end of its standard error, or with
@@ -85,7 +89,7 @@ def run(
     With --openai-base-url, jobs of type inference, ai-inference, chat and completion are answered by that
     server, from their "prompt" or "messages" and "model".
 
-    With neither, the program that comes along runs jobs of type text-statistics.
+    With neither, it runs jobs of type text-statistics by itself.
     """
     from aitbc.cli.miner_run import run_in_foreground
     from aitbc.cli.miner_runner import choose_runner

@@ -18,6 +18,8 @@ from aitbc.cli.times import rfc3339
 
 # Control characters, and those that turn the direction of text: a key's name must not steer a terminal.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# What may stand in a text, but not in a name: line breaks, and bytes of a file's name that are no text.
+_BREAKS = re.compile("[\t\n\u2028\u2029\ud800-\udfff]")
 _UNESCAPED_BY_JSON = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _PIPE_WIDTH = 10_000
 
@@ -34,7 +36,21 @@ Cell = str | Styled
 
 def clean(text: str) -> str:
     """``text`` without characters that steer a terminal: they are shown as ``\\x1b`` and the like."""
-    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+    return _UNPRINTABLE.sub(_escaped, text)
+
+
+def clean_line(text: str) -> str:
+    """``text`` as a part of one line: line breaks, tabs and stray bytes are shown as ``\\n`` and the like, too."""
+    return _BREAKS.sub(_escaped, clean(text))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 file``, ``2 files``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def note(message: str) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 from aitbc import keyformat
 from aitbc.cli.settings import Settings
 from aitbc.exceptions import APIStatusError, RateLimitError
+
+# What is wrong with a key of `aitbc login` that another one puts right.
+_ENDED = frozenset({"revoked_api_key", "expired_api_key", "invalid_api_key"})
 
 _BY_CODE = {
     "revoked_api_key": "a revoked key never works again: generate a new one on the dashboard, or with another key "
@@ -12,7 +17,7 @@ _BY_CODE = {
     "expired_api_key": "whoever may change this tenant's keys can give it more time: "
     "`aitbc api-keys update KEY_ID --expires 90d`",
     "disabled_api_key": "whoever may change this tenant's keys can enable it: `aitbc api-keys update KEY_ID --enable`",
-    "insufficient_scope": "`aitbc whoami` shows what this key may do; use a key with the scope that is missing",
+    "insufficient_scope": "`aitbc whoami` shows what this key may do; use one that may do this",
     "tenant_suspended": "the operator of this server suspended the tenant; ask them",
     "ip_not_allowed": "this key works from its allowed addresses only; `aitbc api-keys update KEY_ID --allowed-ip` "
     "changes them",
@@ -26,17 +31,35 @@ def remedy(error: APIStatusError, settings: Settings) -> str | None:
     if isinstance(error, RateLimitError):
         return _try_again(error)
     if error.code == "missing_api_key":
-        return "export AITBC_API_KEY=... (a key is made on the dashboard, or by `aitbc dev` for a server of your own)"
+        return "`aitbc login` signs you in; or export AITBC_API_KEY=... (from the dashboard, or from `aitbc dev`)"
+    if settings.key_is_of_profile and error.code in _ENDED:
+        return f"`{_login(settings)}` signs you in again"
     if error.code == "invalid_api_key":
         return _wrong_key(settings)
     if error.code == "tenant_mismatch":
-        source = "leave out --tenant" if settings.tenant is not None else "unset AITBC_TENANT_ID"
+        source = _without_tenant(settings)
         return f"this key does not act for that tenant: {source}, or use a key of that tenant"
     if error.code == "not_found":
         return (
             "a key sees only what is its tenant's and of its own environment, live or test; `aitbc whoami` shows both"
         )
     return _BY_CODE.get(error.code or "")
+
+
+def _login(settings: Settings) -> str:
+    """The command that gives the profile in use another key."""
+    from aitbc.cli.profiles import DEFAULT_PROFILE
+
+    name = settings.profile_name
+    return "aitbc login" if name == DEFAULT_PROFILE else f"aitbc login --profile {name}"
+
+
+def _without_tenant(settings: Settings) -> str:
+    if settings.tenant is not None:
+        return "leave out --tenant"
+    if os.environ.get("AITBC_TENANT_ID"):
+        return "unset AITBC_TENANT_ID"
+    return f"change the profile {settings.profile_name}"
 
 
 def _try_again(error: RateLimitError) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import click
 
-from aitbc.cli.errors import EXIT_ERROR, EXIT_INTERRUPTED, report
+from aitbc.cli.errors import EXIT_ERROR, EXIT_INTERRUPTED
+from aitbc.cli.reporting import report
 from aitbc.cli.settings import Settings
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
-from aitbc.cli.errors import EXIT_ERROR, EXIT_USAGE, say_error, say_hint
+from aitbc.cli.errors import EXIT_ERROR, EXIT_USAGE
 from aitbc.cli.lazy import Command
-from aitbc.cli.output import clean, note
+from aitbc.cli.output import clean_line, counted, note
+from aitbc.cli.reporting import say_error, say_hint
 from aitbc.cli.scan_files import Source, files_below, staged_files, standard_input
 from aitbc.cli.scan_stream import Finding, find_keys
 from aitbc.cli.settings import Settings, pass_settings
@@ -18,7 +19,7 @@ from aitbc.cli.settings import Settings, pass_settings
 
 @click.command(cls=Command)
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
-@click.option("--staged", is_flag=True, help="What is staged for the next git commit, as it is staged.")
+@click.option("--staged", is_flag=True, help="Scan what is staged for the next git commit.")
 @pass_settings
 def scan(settings: Settings, paths: tuple[str, ...], staged: bool) -> None:
     """Find API keys in files, offline.
@@ -70,23 +71,23 @@ class _Tally:
             self._files += 1
         except OSError as error:
             self._unreadable += 1
-            say_error(self._settings, f"cannot read {source.name}: {error.strerror or error}")
+            say_error(self._settings, f"cannot read {clean_line(source.name)}: {error.strerror or error}")
 
     def _found(self, name: str, finding: Finding) -> None:
         self._findings.append((name, finding))
         if not self._settings.json:
-            click.echo(f"{clean(name)}:{finding.line}:{finding.column} {finding.masked}")
+            click.echo(f"{clean_line(name)}:{finding.line}:{finding.column} {finding.masked}")
 
     def finish(self) -> None:
         """Print the summary and leave with the exit code."""
         if self._settings.json:
             click.echo(json.dumps([{"path": name, **found._asdict()} for name, found in self._findings], indent=2))
-        files = f"{self._files} file{'' if self._files == 1 else 's'}"
+        files = counted(self._files, "file")
         if not self._findings:
             note(f"no keys found in {files}")
         else:
             ids = list(dict.fromkeys(found.key_id for _, found in self._findings))
-            note(f"{len(ids)} key{'' if len(ids) == 1 else 's'} found in {files}")
+            note(f"{counted(len(ids), 'key')} found in {files}")
             say_hint(
                 self._settings,
                 f"whoever saw such a file has the key: `aitbc api-keys revoke {ids[0]}`, or "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -53,7 +54,10 @@ def standard_input() -> Source:
 
 
 def files_below(path: Path) -> Iterator[Source]:
-    """The file ``path`` itself, or the regular files in that folder, by name; links in it are not followed."""
+    """The file ``path`` itself, or the regular files in that folder, by name; links in it are not followed.
+
+    What else a folder holds (pipes, sockets, devices) is passed over; to name one is an error when it is opened.
+    """
     if not path.is_dir():
         yield _file(path)
         return
@@ -68,7 +72,14 @@ def files_below(path: Path) -> Iterator[Source]:
 
 
 def _file(path: Path) -> Source:
-    return Source(str(path), lambda: path.open("rb"))
+    return Source(str(path), lambda: _opened(path))
+
+
+def _opened(path: Path) -> BinaryIO:
+    # To open a pipe waits for whoever writes into it, perhaps for ever.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("it is not a regular file (`aitbc scan -` reads standard input)")
+    return path.open("rb")
 
 
 def _listed_by_git(folder: Path) -> list[Path] | None:

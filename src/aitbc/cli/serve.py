@@ -29,9 +29,8 @@ def serve(settings: Settings) -> None:
     Its log is on standard error: short lines on a terminal, JSON elsewhere.
     """
     from aitbc_server import logging
-    from aitbc_server.serving import checks
+    from aitbc_server.serving import checks, server, workers
     from aitbc_server.serving.ready import announced
-    from aitbc_server.serving.server import Role, run
 
     keep_files_private()
     configured = server_settings(settings)
@@ -45,5 +44,7 @@ def serve(settings: Settings) -> None:
         announced(configured, url)
         yield
 
+    role = server.Role(may_migrate=False, prepare=prepare, beside=beside)
+    run = workers.run if configured.workers > 1 else server.run
     with clear_faults(settings):
-        raise click.exceptions.Exit(run(configured, Role(may_migrate=False, prepare=prepare, beside=beside)))
+        raise click.exceptions.Exit(run(configured, role))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aitbc.cli.errors import EXIT_ERROR, EXIT_NOT_FOUND, EXIT_USAGE, CommandError, say_error, say_warning
+from aitbc.cli.errors import EXIT_ERROR, EXIT_NOT_FOUND, EXIT_USAGE, CommandError
+from aitbc.cli.reporting import say_error, say_warning
 from aitbc.cli.settings import Settings
 
 if TYPE_CHECKING:

@@ -35,17 +35,17 @@ def usage_options(function: Callable[..., Any]) -> Callable[..., Any]:
         last: timedelta | None,
         **kwargs: Any,
     ) -> None:
-        if last and (from_ or to):
+        if last is not None and not (from_ is None and to is None):
             raise click.UsageError("--last excludes --from and --to")
         now = settings.clock()
-        function(settings, *args, from_=before(now, from_ or last), to=before(now, to), **kwargs)
+        function(settings, *args, from_=before(now, last if from_ is None else from_), to=before(now, to), **kwargs)
 
     return combined(
         click.option("--from", "from_", type=MOMENT, metavar="WHEN", help="The start: RFC 3339, or 7d for 7 days ago."),
-        click.option("--to", type=MOMENT, metavar="WHEN", help="The end, which is not in the range. [default: now]"),
-        click.option("--last", type=DURATION, metavar="DURATION", help="The last 24h, say, up to now."),
-        click.option("--granularity", type=click.Choice(GRANULARITIES), help="The width of a line of the table."),
-        click.option("--group-by", type=click.Choice(GROUPINGS), help="Tell the counts apart by this."),
+        click.option("--to", type=MOMENT, metavar="WHEN", help="The end, not included. [default: now]"),
+        click.option("--last", type=DURATION, metavar="DURATION", help="The time up to now, such as 24h."),
+        click.option("--granularity", type=click.Choice(GRANULARITIES), help="The time that each line covers."),
+        click.option("--group-by", type=click.Choice(GROUPINGS), help="Count each of these by itself."),
     )(command)
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def whoami(settings: Settings) -> None:
     """Show the key in use: its tenant, plan, limits and scopes.
 
-    It also says where the key came from: the option --api-key or the variable AITBC_API_KEY.
+    It also says where the key came from: the option --api-key, the variable AITBC_API_KEY, or a profile of
+    `aitbc login`.
     """
     with settings.client() as client:
         me = client.api_keys.self()

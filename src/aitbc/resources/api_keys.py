@@ -176,6 +176,7 @@ class ApiKeys(Resource[M]):
 
         For services that put AITBC's check before themselves. A key that is not good is no error: ``code``
         says why. ``cost`` is taken from the limit of ``key``, so a lost answer is not asked for again.
+        ``client_ip`` is whose address wrong keys count against; without it they count against your own key.
         Raises ValidationError for a cost beyond the limit.
         """
         return Call(

@@ -25,15 +25,20 @@ TENANT_ID_PATTERN = r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$"
 TenantId = Annotated[
     str, Meta(pattern=TENANT_ID_PATTERN, description="A tenant's slug: lower case letters, digits, hyphens.")
 ]
-# Control characters, separators of lines, and what turns the direction of a text.
-_UNSEEN = r"\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069"
+#: In no name: control characters, separators of lines, and what turns the direction of a text.
+UNPRINTABLE = r"\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069"
+#: In a name, but not alone: spaces, what Unicode lets fonts leave out (Default_Ignorable_Code_Point), a blank pattern.
+UNSEEN = (
+    UNPRINTABLE + r"\s\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200d\u2060-\u206f\u2800"
+    r"\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8"
+)
 Name = Annotated[
     str,
     Meta(
         min_length=1,
         max_length=100,
-        description="A name for people, 1 to 100 characters: not blank, without control characters.",
-        extra_json_schema={"pattern": f"^[^{_UNSEEN}]*[^{_UNSEEN}\\s][^{_UNSEEN}]*$"},
+        description="A name for people: 1 to 100 characters, one or more that can be seen, no control characters.",
+        extra_json_schema={"pattern": f"^[^{UNPRINTABLE}]*[^{UNSEEN}][^{UNPRINTABLE}]*$"},
     ),
 ]
 #: A time in an answer: RFC 3339, UTC, milliseconds, ``Z``.

@@ -30,7 +30,7 @@ from aitbc_server.gate.operations import Operation
 from aitbc_server.gate.own_operations import SELF, VERIFY
 from aitbc_server.idempotency.api import IdempotencyKeyHeader, one_idempotency_key
 from aitbc_server.pagination import DEFAULT_LIMIT, MAX_LIMIT
-from aitbc_server.routing import for_operation
+from aitbc_server.web.routing import for_operation
 
 CREATE = Operation("api_keys.create", Scope.API_KEYS_WRITE)
 LIST = Operation("api_keys.list", Scope.API_KEYS_READ, own_key=True)

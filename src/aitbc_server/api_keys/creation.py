@@ -16,8 +16,9 @@ from aitbc_server.api_keys.model import ApiKeyGrantRow, ApiKeyRow
 from aitbc_server.audit.service import AuditLog
 from aitbc_server.clock import Timestamp
 from aitbc_server.db.unit_of_work import UnitOfWork
-from aitbc_server.errors import insufficient_scope, invalid
+from aitbc_server.errors import conflict, insufficient_scope, invalid
 from aitbc_server.ids import key_id
+from aitbc_server.names import check_name
 
 
 def new_row(actor: Actor, wanted: CreateApiKey, at: Timestamp) -> ApiKeyRow:
@@ -34,11 +35,11 @@ def new_row(actor: Actor, wanted: CreateApiKey, at: Timestamp) -> ApiKeyRow:
         kid=keyformat.random_base62(keyformat.KID_LENGTH),
         tenant_id=actor.tenant_id,
         environment=environment,
-        name=fields.check_name(wanted.name),
+        name=check_name(wanted.name),
         preset=preset,
         scopes=scopes,
         created_at=at,
-        created_by=actor.id or actor.type,
+        created_by=actor.user_id or actor.id or actor.type,
         expires_at=fields.check_expiry(wanted.expires_at, at),
         enabled=True,
         allowed_ips=fields.check_allowed_ips(wanted.allowed_ips),
@@ -48,11 +49,19 @@ def new_row(actor: Actor, wanted: CreateApiKey, at: Timestamp) -> ApiKeyRow:
 
 
 async def store(
-    unit: UnitOfWork, audit: AuditLog, actor: Actor, row: ApiKeyRow, tenant_ids: Iterable[str], at: Timestamp
+    unit: UnitOfWork,
+    audit: AuditLog,
+    actor: Actor,
+    row: ApiKeyRow,
+    tenant_ids: Iterable[str],
+    at: Timestamp,
+    *,
+    max_keys: int | None = None,
 ) -> ApiKey:
     """Put a key that has its secret into the unit of work; the caller commits.
 
-    Grants it the further ``tenant_ids``, each of which reads of it in its own audit log.
+    Grants it the further ``tenant_ids``, each of which reads of it in its own audit log. Raises ``conflict`` for one
+    key more than ``max_keys`` in the tenant, unless an operator makes it.
     """
     granted = sorted(set(tenant_ids) - {row.tenant_id})
     limits = await repository.plan_limits(unit.session, [row.tenant_id, *granted])
@@ -65,6 +74,7 @@ async def store(
     key = api_key(row, granted, at)
     target = ("api_key", key_id(row.kid))
     await audit.record(unit.session, actor, "api_key.created", target, after=views.document(key))
+    await check_room(unit, actor, row.tenant_id, at, max_keys)
     for tenant_id in granted:
         grant = ApiKeyGrantRow(kid=row.kid, tenant_id=tenant_id, granted_by=actor.id or actor.type, granted_at=at)
         unit.session.add(grant)
@@ -72,3 +82,18 @@ async def store(
         await audit.record(unit.session, for_tenant, "api_key.granted", target, after=views.document(key))
     unit.makes_stale(row.tenant_id)
     return key
+
+
+async def check_room(unit: UnitOfWork, actor: Actor, tenant_id: str, at: Timestamp, most: int | None) -> None:
+    """Raise ``conflict`` where the tenant has more keys than it may, with one that is new or valid again.
+
+    To be asked when the change is recorded: the tenant's audit log is held from then on, so that changes that are made
+    at once are counted one after another. (ASVS 15.4.2)
+    """
+    if most is None or actor.type == "operator":
+        return
+    if await repository.count_live(unit.session, tenant_id, at) > most:
+        raise conflict(
+            f"There are {most} API keys already, which is as many as a tenant may have. Revoke keys that nobody uses, "
+            "or ask who runs this installation for more."
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from ipaddress import ip_interface, ip_network
@@ -13,20 +12,6 @@ from aitbc_server.errors import invalid
 from aitbc_server.json_limits import check_json
 
 MAX_METADATA_BYTES = 16 * 1024
-
-# Control characters, lone surrogates, line and paragraph separators: names end up in logs, tables and terminals.
-_NOT_IN_NAMES = frozenset({"Cc", "Cs", "Zl", "Zp"})
-# These turn the direction of what stands around them, so that a name could pass for another.
-_DIRECTIONS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-
-
-def check_name(name: str) -> str:
-    """A name for people: something to see, and nothing that disturbs what it is printed in."""
-    if not name.strip():
-        raise invalid("name", "must not be blank")
-    if any(character in _DIRECTIONS or unicodedata.category(character) in _NOT_IN_NAMES for character in name):
-        raise invalid("name", "must not hold control characters")
-    return name
 
 
 def check_expiry(expires_at: datetime | None, at: Timestamp) -> Timestamp | None:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from aitbc import keyformat
 from aitbc.schemas.api_keys import ApiKey, CreateApiKey
 from aitbc_server.actor import Actor
-from aitbc_server.api_keys import creation, issuing, repository
-from aitbc_server.api_keys.digests import SecretDigests
+from aitbc_server.api_keys import creation, repository
+from aitbc_server.api_keys.credentials import issuing
+from aitbc_server.api_keys.credentials.digests import SecretDigests
+from aitbc_server.api_keys.credentials.matching import StoredSecrets, matching_secret
+from aitbc_server.api_keys.credentials.source import MAX_LENGTH, MIN_FOREIGN_LENGTH
 from aitbc_server.api_keys.loading import api_key
-from aitbc_server.api_keys.matching import StoredSecrets, matching_secret
 from aitbc_server.api_keys.model import ApiKeyRow
-from aitbc_server.api_keys.source import MAX_LENGTH, MIN_FOREIGN_LENGTH
 from aitbc_server.audit.service import AuditLog
 from aitbc_server.clock import Timestamp, now
 from aitbc_server.db.unit_of_work import UnitsOfWork
 from aitbc_server.errors import conflict, invalid
+
+
+class Imported(NamedTuple):
+    """A key that came in, and whether it is new here: not if an earlier import brought it."""
+
+    key: ApiKey
+    is_new: bool
 
 
 class KeyImports:
@@ -30,7 +40,7 @@ class KeyImports:
 
     async def import_key(
         self, actor: Actor, text: str, wanted: CreateApiKey, *, ours_too: bool = False, made_by_dev: bool = False
-    ) -> ApiKey:
+    ) -> Imported:
         """Let ``text`` be a key of the actor's tenant with what ``wanted`` says; again: the key as it is by now.
 
         ``text`` has 16 to 512 printable ASCII characters and is not of our format, unless ``ours_too`` (a key that
@@ -50,11 +60,11 @@ class KeyImports:
             async with self._units.begin() as unit:
                 known = await self._known(unit.session, row, text, at)
                 if known is not None:
-                    return known
+                    return Imported(known, is_new=False)
                 issuing.adopt(row, self._digests, text, at)
                 key = await creation.store(unit, self._audit, actor, row, (), at)
                 await unit.commit()
-                return key
+                return Imported(key, is_new=True)
         except IntegrityError as error:
             # Two imports of one text at the same moment: the database lets one of them in.
             raise conflict("This key is being imported by somebody else right now.") from error

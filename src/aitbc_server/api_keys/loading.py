@@ -39,13 +39,12 @@ def key_record(row: ApiKeyRow, tenant: TenantRecord, granted: Iterable[TenantRec
         granted=tenants,
         scopes=_scopes(tuple(row.scopes)),
         revoked=row.revoked_at is not None,
-        enabled=row.enabled,
+        enabled=row.enabled and not row.user_disabled,
         expires_at_us=_us(row.expires_at),
         networks=tuple(ip_network(network) for network in row.allowed_ips),
         limit_per_minute=row.limit_per_minute,
         verifies_all=row.verifies_all,
         limit_set=limit_set(tenant, row.kid, row.limit_per_minute),
-        usage_id=(tenant.id, sys.intern(row.environment), row.kid),
         document=encode(fixed)[:-1],
         metadata=msgspec.json.encode(row.metadata_) if row.metadata_ else _NO_METADATA,
         previous_expires_at_us=_us(row.previous_expires_at),
@@ -90,7 +89,7 @@ def _us(at: Timestamp | None) -> int | None:
 def _status(row: ApiKeyRow, at: Timestamp) -> KeyStatus:
     if row.revoked_at is not None:
         return KeyStatus.REVOKED
-    if not row.enabled:
+    if not row.enabled or row.user_disabled:
         return KeyStatus.DISABLED
     if row.expires_at is not None and row.expires_at <= at:
         return KeyStatus.EXPIRED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aitbc_server.db.base import Base
@@ -10,10 +10,13 @@ from aitbc_server.db.types import Json, Kid, OptionalTime, TenantIdColumn, Time
 
 
 class ApiKeyRow(Base):
-    """An API key. Its secrets are here only as digests keyed by the pepper (see ``digests.py``).
+    """An API key. Its secrets are here only as digests keyed by the pepper (see ``credentials/digests.py``).
 
     A foreign key (one that was imported and is not of our format) is found by ``lookup``, a keyed digest of
     the whole text; ours are found by kid. ``previous_*`` is the older secret in its grace period.
+
+    ``user_id`` is the person whom the key stands for, who got it by signing in from a command line: it ends with their
+    account, and works as long as that does. All other keys are the tenant's, whoever made them.
     """
 
     __tablename__ = "api_keys"
@@ -35,6 +38,8 @@ class ApiKeyRow(Base):
     metadata_: Mapped[Json] = mapped_column("metadata")
     verifies_all: Mapped[bool] = mapped_column(default=False)
     made_by_dev: Mapped[bool] = mapped_column(default=False)
+    user_id: Mapped[str | None] = mapped_column(String(40), index=True)
+    user_disabled: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     digest: Mapped[bytes] = mapped_column(LargeBinary(32))
     pepper_version: Mapped[str] = mapped_column(String(8))

@@ -12,6 +12,7 @@ from aitbc.schemas.scopes import Environment, Scope
 from aitbc_server.actor import Actor
 from aitbc_server.api_keys.model import ApiKeyRow
 from aitbc_server.errors import Code, DomainError, insufficient_scope, not_found
+from aitbc_server.users.roles import Role
 
 
 def is_own(actor: Actor, row: ApiKeyRow) -> bool:
@@ -38,6 +39,43 @@ def check_may(actor: Actor, scope: Scope, row: ApiKeyRow) -> None:
         raise insufficient_scope(scope)
 
 
+def check_manages(actor: Actor, row: ApiKeyRow) -> None:
+    """The actor may change, regenerate or revoke this key: its own, or with ``api_keys:write`` any but others'.
+
+    A developer manages the keys that they made themselves, and no others (ASVS 8.2.2).
+    """
+    check_may(actor, Scope.API_KEYS_WRITE, row)
+    if actor.role is Role.DEVELOPER and not is_own(actor, row) and row.created_by != (actor.user_id or actor.id):
+        raise DomainError(
+            Code.INSUFFICIENT_SCOPE,
+            "As a developer you manage the API keys that you created, and no others. Ask an owner or an admin.",
+        )
+
+
+def may_manage(actor: Actor, created_by: str | None) -> bool:
+    """The same of a key by who made it, for pages that show only what works."""
+    return actor.may(Scope.API_KEYS_WRITE) and (actor.role is not Role.DEVELOPER or created_by == actor.id)
+
+
+def grantable(actor: Actor) -> frozenset[str]:
+    """The scopes that the actor may give to keys: their own, nobody hands out more than they have.
+
+    Owners and admins do not check keys themselves, yet they decide which of their services may: they give
+    ``api_keys:verify`` too, for the keys of their tenant. Developers do not give ``api_keys:write``: a key that has it
+    manages every key of its tenant, unless it stands for a person, and developers manage their own alone.
+    """
+    if actor.kid is None and actor.role in {Role.OWNER, Role.ADMIN}:
+        return actor.scopes | {Scope.API_KEYS_VERIFY}
+    if actor.role is Role.DEVELOPER:
+        return actor.scopes - {Scope.API_KEYS_WRITE}
+    return actor.scopes
+
+
+def stands_for(actor: Actor, row: ApiKeyRow) -> bool:
+    """Whether the key is the actor's own, or stands for the same person: it can do no more than they may."""
+    return is_own(actor, row) or (row.user_id is not None and row.user_id in {actor.id, actor.user_id})
+
+
 def check_not_own(actor: Actor, row: ApiKeyRow) -> None:
     """No key changes itself, whatever its scopes: a stolen one could lift its own expiry and addresses."""
     if is_own(actor, row):
@@ -45,9 +83,13 @@ def check_not_own(actor: Actor, row: ApiKeyRow) -> None:
 
 
 def check_within(actor: Actor, scopes: Iterable[str]) -> None:
-    """All of ``scopes`` are the actor's own: nobody hands out, or takes over, more than they have."""
-    missing = frozenset(scopes) - actor.scopes
+    """The actor may give all of ``scopes``: nobody hands out, or takes over, more than they may."""
+    missing = frozenset(scopes) - grantable(actor)
     for scope in Scope:
+        if scope in missing and actor.role is not None and (actor.kid is None or scope in actor.scopes):
+            raise DomainError(
+                Code.INSUFFICIENT_SCOPE, f"Your role here is {actor.role}, which gives no API key the scope {scope}."
+            )
         if scope in missing:
             raise insufficient_scope(scope)
     if missing:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from aitbc.schemas.api_keys import KeyStatus
@@ -22,10 +22,22 @@ async def get(session: AsyncSession, kid: str, *, for_update: bool = False) -> A
     return await session.get(ApiKeyRow, kid, with_for_update=for_update or None)
 
 
+async def not_revoked(session: AsyncSession, kids: Sequence[str]) -> Sequence[str]:
+    """Which of these keys there are that are not revoked."""
+    alive = select(ApiKeyRow.kid).where(ApiKeyRow.kid.in_(kids), ApiKeyRow.revoked_at.is_(None))
+    return (await session.scalars(alive)).all()
+
+
 async def get_by_lookup(session: AsyncSession, lookups: Sequence[bytes]) -> ApiKeyRow | None:
     """The foreign key that is stored under one of these digests, as its present or its previous secret."""
     found = or_(ApiKeyRow.lookup.in_(lookups), ApiKeyRow.previous_lookup.in_(lookups))
     return (await session.scalars(select(ApiKeyRow).where(found))).first()
+
+
+async def count_live(session: AsyncSession, tenant_id: str, at: Timestamp) -> int:
+    """How many of a tenant's keys are neither revoked nor expired."""
+    live = (ApiKeyRow.revoked_at.is_(None), or_(ApiKeyRow.expires_at.is_(None), ApiKeyRow.expires_at > at))
+    return await session.scalar(select(func.count()).where(ApiKeyRow.tenant_id == tenant_id, *live)) or 0
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,8 +106,9 @@ def _has_status(status: KeyStatus, at: Timestamp) -> ColumnElement[bool]:
         return ApiKeyRow.revoked_at.is_not(None)
     standing = ApiKeyRow.revoked_at.is_(None)
     if status is KeyStatus.DISABLED:
-        return and_(standing, ApiKeyRow.enabled.is_(False))
+        return and_(standing, or_(ApiKeyRow.enabled.is_(False), ApiKeyRow.user_disabled.is_(True)))
+    usable = and_(standing, ApiKeyRow.enabled.is_(True), ApiKeyRow.user_disabled.is_(False))
     if status is KeyStatus.EXPIRED:
-        return and_(standing, ApiKeyRow.enabled.is_(True), ApiKeyRow.expires_at <= at)
+        return and_(usable, ApiKeyRow.expires_at <= at)
     unexpired = or_(ApiKeyRow.expires_at.is_(None), ApiKeyRow.expires_at > at)
-    return and_(standing, ApiKeyRow.enabled.is_(True), unexpired)
+    return and_(usable, unexpired)

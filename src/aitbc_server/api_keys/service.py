@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
+from typing import Protocol
 
 import msgspec
 from msgspec import UNSET
@@ -20,18 +22,35 @@ from aitbc.schemas.api_keys import (
 from aitbc.schemas.common import Page
 from aitbc.schemas.scopes import Environment, Scope
 from aitbc_server.actor import Actor
-from aitbc_server.api_keys import creation, fields, issuing, permissions, repository, views
-from aitbc_server.api_keys.digests import SecretDigests
+from aitbc_server.api_keys import creation, fields, permissions, repository, views
+from aitbc_server.api_keys.credentials import issuing
+from aitbc_server.api_keys.credentials.digests import SecretDigests
 from aitbc_server.api_keys.model import ApiKeyRow
 from aitbc_server.api_keys.repository import Filters
 from aitbc_server.audit.service import AuditLog
 from aitbc_server.clock import Timestamp, from_ms, now, to_ms
 from aitbc_server.db.unit_of_work import UnitOfWork, UnitsOfWork
 from aitbc_server.errors import conflict, insufficient_scope, not_found
+from aitbc_server.gate.records import UsageId
 from aitbc_server.idempotency.service import IdempotencyKeys
 from aitbc_server.ids import key_id, kid_of
 from aitbc_server.json_limits import check_text
-from aitbc_server.pagination import DEFAULT_LIMIT, Cursors, cut
+from aitbc_server.names import check_name
+from aitbc_server.pagination import DEFAULT_LIMIT, Cursors, cut, listing
+from aitbc_server.users import repository as users
+from aitbc_server.users.roles import ROLE_SCOPES, Role
+
+
+class SecretListener(Protocol):
+    """Whoever wants to know of new secrets before they are first used: ``CredentialCache.expect``."""
+
+    def __call__(self, text: bytes, usage_id: UsageId) -> None:
+        """A key was given this text, and it is committed. The text is not to be kept."""
+        ...
+
+
+def _nobody(text: bytes, usage_id: UsageId) -> None:
+    """A process that checks no keys."""
 
 
 class ApiKeyService:
@@ -39,6 +58,8 @@ class ApiKeyService:
 
     Raises ``not_found`` for keys that the actor may not know of, ``insufficient_scope`` for what it may not do,
     ``conflict`` for what a key's state does not allow, ``validation_error`` for values that are not right.
+
+    ``max_keys``: how many keys a tenant may have that are neither revoked nor expired; None: any number.
     """
 
     def __init__(
@@ -49,6 +70,9 @@ class ApiKeyService:
         cursors: Cursors,
         idempotency: IdempotencyKeys,
         last_use: views.LastUse,
+        *,
+        on_new_secret: SecretListener = _nobody,
+        max_keys: int | None = None,
     ) -> None:
         self._units = units
         self._digests = digests
@@ -56,6 +80,8 @@ class ApiKeyService:
         self._cursors = cursors
         self._idempotency = idempotency
         self._last_use = last_use
+        self._on_new_secret = on_new_secret
+        self._max_keys = max_keys
 
     async def create(
         self,
@@ -73,6 +99,8 @@ class ApiKeyService:
         for, whether it checks the keys of all tenants, and whether it is a key that ``serve`` must refuse.
         """
         at = self._now()
+        async with self._units.read() as session:
+            actor = await _as_person(session, actor)
         row = creation.new_row(actor, wanted, at)
         row.verifies_all, row.made_by_dev = verifies_all, made_by_dev
         with self._idempotency.running(actor, "api_keys.create", idempotency_key, wanted) as claim:
@@ -81,8 +109,10 @@ class ApiKeyService:
                 if earlier_id is not None:
                     return await self._as_made_before(unit.session, actor, earlier_id)
                 secret = issuing.issue(row, self._digests, at)
-                key = await creation.store(unit, self._audit, actor, row, tenant_ids, at)
-                return views.with_secret(key, secret, confirmed=await unit.commit())
+                key = await creation.store(unit, self._audit, actor, row, tenant_ids, at, max_keys=self._max_keys)
+                confirmed = await unit.commit()
+                self._tell_of(row, secret)
+                return views.with_secret(key, secret, confirmed=confirmed)
 
     async def list(
         self,
@@ -98,8 +128,8 @@ class ApiKeyService:
         if q is not None:
             check_text("q", q)
         at = self._now()
-        listing = f"api_keys:{actor.tenant_id}:{actor.environment}"
-        after = None if cursor is None else self._cursors.decode(listing, cursor)
+        keys_of = listing("api_keys", actor.tenant_id, actor.environment, environment, status, q)
+        after = None if cursor is None else self._cursors.decode(keys_of, cursor)
         if actor.environment is not None and environment not in {None, actor.environment}:
             return Page[ApiKey](items=[])
         filters = _in_sight(actor, Filters(environment=environment or actor.environment, status=status, q=q, at=at))
@@ -109,7 +139,7 @@ class ApiKeyService:
             keys = await views.shown_all(session, rows, self._last_use, at)
         last = rows[-1] if more else None
         return Page[ApiKey](
-            items=keys, next_cursor=None if last is None else self._cursors.encode(listing, last.created_at, last.kid)
+            items=keys, next_cursor=None if last is None else self._cursors.encode(keys_of, last.created_at, last.kid)
         )
 
     async def get(self, actor: Actor, key_id: str) -> ApiKey:
@@ -119,12 +149,20 @@ class ApiKeyService:
             permissions.check_may(actor, Scope.API_KEYS_READ, row)
             return await self._shown(session, row)
 
+    async def get_to_manage(self, actor: Actor, key_id: str) -> ApiKey:
+        """One key that the actor may change."""
+        async with self._units.read() as session:
+            row = permissions.visible(actor, await repository.get(session, _kid(key_id)))
+            permissions.check_manages(actor, row)
+            return await self._shown(session, row)
+
     async def update(self, actor: Actor, key_id: str, wanted: UpdateApiKey) -> ChangedApiKey:
         """Change what is given. To disable a key takes no more than ``api_keys:write``, to change it its scopes too."""
         async with self._units.begin() as unit:
+            actor = await _as_person(unit.session, actor)
             row = await self._locked(unit.session, actor, key_id)
             permissions.check_not_own(actor, row)
-            permissions.check_may(actor, Scope.API_KEYS_WRITE, row)
+            permissions.check_manages(actor, row)
             if not _only_disables(wanted):
                 await self._check_reach(unit.session, actor, row)
                 permissions.check_within(actor, wanted.scopes or ())
@@ -138,21 +176,32 @@ class ApiKeyService:
     async def revoke(self, actor: Actor, key_id: str) -> ChangedApiKey:
         """End a key for good. Revoking it again changes nothing."""
         async with self._units.begin() as unit:
+            actor = await _as_person(unit.session, actor)
             row = await self._locked(unit.session, actor, key_id)
-            permissions.check_may(actor, Scope.API_KEYS_WRITE, row)
+            permissions.check_manages(actor, row)
             before = await self._shown(unit.session, row)
             if row.revoked_at is None:
                 row.revoked_at = self._now()
+                unit.ends(row.kid)
             return await self._commit(unit, actor, row, before, "api_key.revoked")
 
-    async def regenerate(self, actor: Actor, key_id: str, wanted: RegenerateApiKey) -> ApiKeyWithSecret:
-        """A new secret under the same id; the present one goes on for the grace period, an older one stops now."""
+    async def regenerate(
+        self, actor: Actor, key_id: str, wanted: RegenerateApiKey, *, replaces: datetime | None = None
+    ) -> ApiKeyWithSecret:
+        """A new secret under the same id; the present one goes on for the grace period, an older one stops now.
+
+        ``replaces``: when the secret was made that the caller means to replace, so that a form that is sent twice
+        replaces it once. Raises ``conflict`` where there is another one by now.
+        """
         async with self._units.begin() as unit:
+            actor = await _as_person(unit.session, actor)
             row = await self._locked(unit.session, actor, key_id)
-            permissions.check_may(actor, Scope.API_KEYS_WRITE, row)
+            permissions.check_manages(actor, row)
             await self._check_reach(unit.session, actor, row)
             if row.revoked_at is not None:
                 raise _is_revoked()
+            if replaces not in {None, row.secret_created_at}:
+                raise conflict("The secret was regenerated in the meantime. Nothing was changed now.")
             before = await self._shown(unit.session, row)
             last_used_at = before.last_used_at
             secret = issuing.reissue(
@@ -163,11 +212,16 @@ class ApiKeyService:
                 last_used_at=None if last_used_at is None else from_ms(to_ms(last_used_at)),
             )
             answer = await self._commit(unit, actor, row, before, "api_key.regenerated")
+            self._tell_of(row, secret)
             return ApiKeyWithSecret(**{field: answer[field] for field in answer}, key=secret)
+
+    def _tell_of(self, row: ApiKeyRow, secret: str) -> None:
+        self._on_new_secret(secret.encode(), (row.tenant_id, row.environment, row.kid))
 
     async def _check_reach(self, session: AsyncSession, actor: Actor, row: ApiKeyRow) -> None:
         """The key can do nothing, and act for nobody, that the actor cannot."""
-        permissions.check_within(actor, row.scopes)
+        if not permissions.stands_for(actor, row):
+            permissions.check_within(actor, row.scopes)
         granted = (await repository.granted_tenants(session, [row.kid])).get(row.kid, [])
         own_tenants = await repository.tenants_of(session, actor.kid or "") if granted else []
         permissions.check_reaches_no_further(actor, row, granted, [actor.tenant_id, *own_tenants])
@@ -196,6 +250,9 @@ class ApiKeyService:
             after=became,
             environment=row.environment,
         )
+        at = self._now()
+        if _is_over(before, at) and not _is_over(after, at):
+            await creation.check_room(unit, actor, row.tenant_id, at, self._max_keys)
         unit.makes_stale(row.tenant_id)
         return views.changed(after, confirmed=await unit.commit())
 
@@ -218,6 +275,22 @@ def _kid(key_id: str) -> str:
     return kid
 
 
+async def _as_person(session: AsyncSession, actor: Actor) -> Actor:
+    """The actor, with the role of the person where it is a key that stands for one: it may no more than they may now.
+
+    A key is told from others by its row alone, so that no request but a change of keys pays for it.
+    """
+    acting = None if actor.kid is None else await repository.get(session, actor.kid)
+    if acting is None or acting.user_id is None:
+        return actor
+    membership = await users.membership(session, actor.tenant_id, acting.user_id)
+    if membership is None:
+        return msgspec.structs.replace(actor, scopes=frozenset())
+    role = Role(membership.role)
+    scopes = actor.scopes & ROLE_SCOPES[role]
+    return msgspec.structs.replace(actor, role=role, scopes=scopes, user_id=acting.user_id)
+
+
 def _in_sight(actor: Actor, filters: Filters) -> Filters:
     if actor.may(Scope.API_KEYS_READ):
         return msgspec.structs.replace(filters, tenant_id=actor.tenant_id)
@@ -230,19 +303,27 @@ def _is_revoked() -> Exception:
     return conflict("This API key is revoked, which is final. Create another one.")
 
 
+def _is_over(key: ApiKey, at: Timestamp) -> bool:
+    return key.expires_at is not None and key.expires_at <= at
+
+
 def _only_disables(wanted: UpdateApiKey) -> bool:
     return wanted.enabled is False and wanted == UpdateApiKey(enabled=False)
 
 
 def _apply(row: ApiKeyRow, wanted: UpdateApiKey, at: Timestamp, plan_limit: int) -> None:
     if wanted.name is not UNSET:
-        row.name = fields.check_name(wanted.name)
+        row.name = check_name(wanted.name)
     if wanted.scopes is not UNSET:
         _apply_scopes(row, wanted.scopes)
     if wanted.expires_at is not UNSET:
         row.expires_at = fields.check_expiry(wanted.expires_at, at)
     if wanted.enabled is not UNSET:
         row.enabled = wanted.enabled
+        if wanted.enabled and row.user_disabled:
+            raise conflict(
+                "This API key stands for a person whose account is disabled. It works again when the account does."
+            )
     if wanted.allowed_ips is not UNSET:
         row.allowed_ips = fields.check_allowed_ips(wanted.allowed_ips)
     if wanted.limit_per_minute is not UNSET:

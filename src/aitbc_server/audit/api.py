@@ -16,8 +16,8 @@ from aitbc_server.audit.repository import Filters
 from aitbc_server.audit.service import AuditReader
 from aitbc_server.gate.operations import Operation
 from aitbc_server.pagination import DEFAULT_LIMIT, MAX_LIMIT
-from aitbc_server.query_times import TIME_SCHEMA, parse_time
-from aitbc_server.routing import for_operation
+from aitbc_server.web.query_times import TIME_SCHEMA, parse_time
+from aitbc_server.web.routing import for_operation
 
 # No database takes every character; none of ours has others than these.
 _TEXT = r"^[!-~]*$"

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Select, and_, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from aitbc_server.audit.chain import START
 from aitbc_server.audit.model import AuditEventRow, AuditHeadRow
 from aitbc_server.clock import Timestamp
+from aitbc_server.db.upsert import insert_into
 
 # Things that live in one environment. An event about one whose environment is not known is shown to no key.
 _OF_ONE_ENVIRONMENT = ("api_key", "job", "miner")
@@ -25,6 +25,7 @@ class Filters(NamedTuple):
     key_id: str | None = None
     from_: Timestamp | None = None
     to: Timestamp | None = None
+    actor_name: str | None = None
 
 
 async def lock_head(session: AsyncSession, tenant_id: str) -> AuditHeadRow:
@@ -32,7 +33,7 @@ async def lock_head(session: AsyncSession, tenant_id: str) -> AuditHeadRow:
     head = await session.scalar(_locked_head(tenant_id))
     if head is None:
         # Two transactions may be the tenant's first at once: the second waits here until the first has ended.
-        insert = (sqlite if session.get_bind().dialect.name == "sqlite" else postgresql).insert(AuditHeadRow)
+        insert = insert_into(session, AuditHeadRow)
         row = {"tenant_id": tenant_id, "sequence": 0, "mac": START}
         await session.execute(insert.values(row).on_conflict_do_nothing())
         head = await session.scalar(_locked_head(tenant_id))
@@ -61,6 +62,12 @@ async def events(
         statement = statement.where(AuditEventRow.sequence < before)
     statement = _filtered(statement, filters).order_by(AuditEventRow.sequence.desc()).limit(limit)
     return (await session.scalars(statement)).all()
+
+
+async def event(session: AsyncSession, tenant_id: str, event_id: str) -> AuditEventRow | None:
+    """One event of the tenant's."""
+    of_id = select(AuditEventRow).where(AuditEventRow.id == event_id, AuditEventRow.tenant_id == tenant_id)
+    return (await session.scalars(of_id)).one_or_none()
 
 
 async def chain(session: AsyncSession, tenant_id: str, *, after: int | None, limit: int) -> Sequence[AuditEventRow]:
@@ -105,6 +112,8 @@ def _filtered(statement: Select[AuditEventRow], filters: Filters) -> Select[Audi
         statement = statement.where(AuditEventRow.action == filters.action)
     if filters.actor is not None:
         statement = statement.where(AuditEventRow.actor_id == filters.actor)
+    if filters.actor_name is not None:
+        statement = statement.where(AuditEventRow.actor_name == filters.actor_name)
     if filters.key_id is not None:
         statement = statement.where(AuditEventRow.target_type == "api_key", AuditEventRow.target_id == filters.key_id)
     if filters.from_ is not None:

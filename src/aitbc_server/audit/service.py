@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,13 +18,17 @@ from aitbc_server.audit.model import AuditEventRow
 from aitbc_server.audit.repository import Filters
 from aitbc_server.clock import Clock, now
 from aitbc_server.db.unit_of_work import UnitsOfWork
-from aitbc_server.errors import invalid
+from aitbc_server.errors import invalid, not_found
 from aitbc_server.ids import new_id
-from aitbc_server.pagination import DEFAULT_LIMIT, Cursors, cut
+from aitbc_server.pagination import DEFAULT_LIMIT, Cursors, cut, listing
 from aitbc_server.secret_keys import SecretKeys
 from aitbc_server.wire import to_builtins
 
+#: How many events are read at once for who takes all of them along.
+PORTION = 500
+
 _ADDRESS_LENGTH = 45
+_ID = re.compile(r"evt_[0-9A-Za-z]{1,36}")
 
 
 class AuditLog:
@@ -77,27 +83,74 @@ class AuditLog:
 
 
 class AuditReader:
-    """Shows the audit log."""
+    """Shows the audit log, and writes down who takes it along."""
 
-    def __init__(self, units: UnitsOfWork, cursors: Cursors) -> None:
+    def __init__(self, units: UnitsOfWork, cursors: Cursors, log: AuditLog) -> None:
         self._units = units
         self._cursors = cursors
+        self._log = log
 
     async def list(
         self, actor: Actor, filters: Filters, *, limit: int = DEFAULT_LIMIT, cursor: str | None = None
     ) -> Page[AuditEvent]:
         """The tenant's events, newest first: of the actor's environment, and of the tenant as a whole."""
-        if filters.from_ is not None and filters.to is not None and filters.from_ >= filters.to:
-            raise invalid("from", "expected a time before `to`")
-        listing = f"audit:{actor.tenant_id}"
-        before = None if cursor is None else int(self._cursors.decode(listing, cursor)[1])
+        _check(filters)
+        log = listing("audit", actor.tenant_id, actor.environment, *filters)
+        before = None if cursor is None else int(self._cursors.decode(log, cursor)[1])
         async with self._units.read() as session:
             rows = await repository.events(
                 session, actor.tenant_id, actor.environment, filters, before=before, limit=limit + 1
             )
         shown, more = cut(list(rows), limit)
-        following = self._cursors.encode(listing, shown[-1].time, str(shown[-1].sequence)) if more else None
+        following = self._cursors.encode(log, shown[-1].time, str(shown[-1].sequence)) if more else None
         return Page[AuditEvent](items=[_event(row) for row in shown], next_cursor=following)
+
+    async def get(self, actor: Actor, event_id: str) -> AuditEvent:
+        """One event, for people, who see both environments. Raises ``not_found``."""
+        if actor.environment is not None or not _ID.fullmatch(event_id):
+            raise not_found()
+        async with self._units.read() as session:
+            row = await repository.event(session, actor.tenant_id, event_id)
+        if row is None:
+            raise not_found()
+        return _event(row)
+
+    async def portions(self, actor: Actor, filters: Filters) -> AsyncIterator[Sequence[AuditEvent]]:
+        """Everything that ``list`` would show page by page, for who takes all of it along.
+
+        Between two portions nothing is held, so that a slow reader is in nobody's way. What is recorded in the
+        meantime is not among it.
+        """
+        _check(filters)
+        before: int | None = None
+        while True:
+            async with self._units.read() as session:
+                rows = await repository.events(
+                    session, actor.tenant_id, actor.environment, filters, before=before, limit=PORTION
+                )
+            if rows:
+                before = rows[-1].sequence
+                yield [_event(row) for row in rows]
+            if len(rows) < PORTION:
+                return
+
+    async def record_export(self, actor: Actor, filters: Filters, form: str) -> None:
+        """Record that the actor takes the events that ``filters`` choose along, as a file of this form."""
+        chosen = {name.rstrip("_"): value for name, value in filters._asdict().items() if value is not None}
+        async with self._units.begin() as unit:
+            await self._log.record(
+                unit.session,
+                actor,
+                "audit_log.exported",
+                ("audit_log", actor.tenant_id),
+                after={"format": form, **chosen},
+            )
+            await unit.commit()
+
+
+def _check(filters: Filters) -> None:
+    if filters.from_ is not None and filters.to is not None and filters.from_ >= filters.to:
+        raise invalid("from", "expected a time before `to`")
 
 
 def _event(row: AuditEventRow) -> AuditEvent:

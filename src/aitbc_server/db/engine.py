@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from aitbc_server.db.connecting import new_engine
+from aitbc_server.db.point_reads import PointQuery, PointRow, PostgresPointReads, SqlitePointReads
+
 BUSY_TIMEOUT_MS = 5000
+# A database that does not take a connection by then is away; who waits for a free one gets one by then, or an answer.
+_CONNECT_S = 5
+_POOL_TIMEOUT_S = 10
+
+
+class Tuning(NamedTuple):
+    """Of PostgreSQL. ``connections``: at most so many at once. The timeouts are the database's own, 0 for none."""
+
+    connections: int = 20
+    statement_timeout_s: float = 0
+    lock_timeout_s: float = 0
 
 
 class Database:
@@ -21,16 +36,28 @@ class Database:
     they never meet SQLITE_BUSY, while any number of readers go on beside them (WAL).
     """
 
-    def __init__(self, url: str | URL) -> None:
+    def __init__(self, url: str | URL, tuning: Tuning | None = None) -> None:
         self.url = make_url(url)
+        tuning = tuning or Tuning()
+        #: At most so many at once, where the database is PostgreSQL.
+        self.connections = tuning.connections
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             self._reader = _sqlite_engine(self.url, connections=4, begin="BEGIN")
             self._writer = _sqlite_engine(self.url, connections=1, begin="BEGIN IMMEDIATE")
+            self._points: SqlitePointReads | PostgresPointReads = SqlitePointReads(
+                self.url, self._reader.dialect, busy_timeout_ms=BUSY_TIMEOUT_MS
+            )
         else:
-            self._reader = self._writer = create_async_engine(self.url, pool_size=10, pool_pre_ping=True)
+            self._reader = self._writer = _postgres_engine(self.url, tuning)
+            self._points = PostgresPointReads(self._reader)
         self._read_session = async_sessionmaker(self._reader, expire_on_commit=False)
         self._write_session = async_sessionmaker(self._writer, expire_on_commit=False)
+
+    @property
+    def reader(self) -> AsyncEngine:
+        """The engine whose transactions only read."""
+        return self._reader
 
     @property
     def writer(self) -> AsyncEngine:
@@ -49,14 +76,49 @@ class Database:
         async with self._write_session() as session:
             yield session
 
+    async def ask(self, query: PointQuery, parameters: Mapping[str, Any]) -> Sequence[PointRow]:
+        """The rows of a point query, as of now. Raises SQLAlchemyError or OSError where the database cannot tell."""
+        return await self._points.ask(query, parameters)
+
     async def close(self) -> None:
         """Close every connection."""
+        await self._points.close()
         await self._reader.dispose()
         await self._writer.dispose()
 
 
+def _postgres_engine(url: URL, tuning: Tuning) -> AsyncEngine:
+    kept = max(tuning.connections // 2, 1)
+    engine = new_engine(
+        url,
+        pool_size=kept,
+        max_overflow=tuning.connections - kept,
+        pool_timeout=_POOL_TIMEOUT_S,
+        connect_args={
+            "timeout": _CONNECT_S,
+            # What has no limit is not said at all: some poolers take no settings.
+            "server_settings": {
+                name: str(round(timeout_s * 1000))
+                for name, timeout_s in (
+                    ("statement_timeout", tuning.statement_timeout_s),
+                    ("lock_timeout", tuning.lock_timeout_s),
+                )
+                if timeout_s
+            },
+        },
+    )
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def ensure_it_lives(connection: Any, _record: Any, _proxy: Any) -> None:
+        # The driver hears of a connection's end when it happens: to ask the server first would be a round trip more.
+        if connection.driver_connection.is_closed():
+            raise DisconnectionError
+
+    return engine
+
+
 def _sqlite_engine(url: URL, *, connections: int, begin: str) -> AsyncEngine:
-    engine = create_async_engine(
+    engine = new_engine(
         url,
         poolclass=AsyncAdaptedQueuePool,
         pool_size=connections,

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
+from aitbc_server.clock import now, system_clock
 from aitbc_server.db import outbox
 from aitbc_server.db.engine import Database
 
@@ -30,11 +31,30 @@ class LocalFences:
         return True
 
 
+class SharedFences:
+    """A node of a fleet: the tenants' fences in the shared store are made new, and every node compares them.
+
+    ``confirmed`` is False once the store did not take one in time.
+    """
+
+    def __init__(self, raise_fences: Callable[[Iterable[str]], Awaitable[bool]], drop: Dropper) -> None:
+        self._raise_fences = raise_fences
+        self._drop = drop
+        self.confirmed = True
+
+    async def announce(self, tenant_ids: Iterable[str]) -> bool:
+        """See ``Fences``. False where the store did not take it in time: any node does it from the outbox."""
+        self._drop(tenant_ids)
+        raised = await self._raise_fences(tenant_ids)
+        self.confirmed = self.confirmed and raised
+        return raised
+
+
 class OutsideFences:
     """A process beside the server: it waits until the server has drained the outbox.
 
-    Where no server runs there is no cache to forget anything, and the rows are deleted here. ``confirmed`` is False
-    once a running server has not answered in time.
+    Where no server runs there is no cache to forget anything, and the rows are noted as drained here. ``confirmed`` is
+    False once a running server has not answered in time.
     """
 
     def __init__(
@@ -67,7 +87,7 @@ class OutsideFences:
         if await self._server_runs():
             return False
         async with self._database.write() as session:
-            await outbox.remove(session, ids)
+            await outbox.mark_drained(session, ids, now(system_clock))
             await session.commit()
         return True
 

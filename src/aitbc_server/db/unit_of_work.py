@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -15,6 +16,14 @@ from aitbc_server.db.engine import Database
 from aitbc_server.db.fences import Fences
 from aitbc_server.errors import Code, DomainError
 
+# PostgreSQL's words for what is not our mistake and passes: a deadlock, a wait that took too long (for a lock, or for
+# the end of the statement), a server that has no room, that stops or that starts.
+_PASSING = frozenset({"40001", "40P01", "53300", "55P03", "57014", "57P01", "57P02", "57P03"})
+
+
+#: ``RevocationFile.note``.
+NoteEnded = Callable[[Collection[str]], Awaitable[None]]
+
 
 class UnitOfWork:
     """A transaction that knows whose cached records it makes stale.
@@ -22,56 +31,96 @@ class UnitOfWork:
     Whoever changes something calls ``commit`` before answering; leaving without it rolls everything back.
     """
 
-    def __init__(self, session: AsyncSession, fences: Fences) -> None:
+    def __init__(self, session: AsyncSession, fences: Fences, note_ended: NoteEnded | None = None) -> None:
         self.session = session
         self._fences = fences
+        self._note_ended = note_ended
         self._stale: set[str] = set()
+        self._ended: set[str] = set()
 
     def makes_stale(self, *tenant_ids: str) -> None:
         """Records that rest on these tenants must be read anew once this is committed."""
         self._stale.update(tenant_ids)
 
+    def ends(self, kid: str) -> None:
+        """This key is over for good: that must outlive the database's last backup."""
+        self._ended.add(kid)
+
     async def commit(self) -> bool:
         """Commit, then announce. True: in effect on every node. False: committed, and soon in effect."""
         await outbox.append(self.session, self._stale)
         await self.session.commit()
+        if self._ended and self._note_ended is not None:
+            await self._note_ended(self._ended)
         stale, self._stale = self._stale, set()
         return await self._fences.announce(stale) if stale else True
 
 
-class UnitsOfWork:
-    """Opens units of work and read sessions; the one thing that services need of the database."""
+class _Turns:
+    """How many connections one kind of work may hold at once; the rest of it waits here, and not in front of others.
 
-    def __init__(self, database: Database, fences: Fences, clock: Clock) -> None:
+    Half of the readers, and the one writer of SQLite for a transaction at a time; a fifth of PostgreSQL's connections
+    for either.
+    """
+
+    def __init__(self, database: Database) -> None:
+        share = max(database.connections // 5, 1)
+        reads, writes = (2, 1) if database.is_sqlite else (share, share)
+        self.reads = asyncio.Semaphore(reads)
+        self.writes = asyncio.Semaphore(writes)
+
+
+class UnitsOfWork:
+    """Opens units of work and read sessions; the one thing that services need of the database.
+
+    Neither is to be opened inside another one: who holds a connection and waits for one can block everybody.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        fences: Fences,
+        clock: Clock,
+        turns: _Turns | None = None,
+        note_ended: NoteEnded | None = None,
+    ) -> None:
+        """``note_ended``: what becomes of the kids of keys that were ended, once that is committed."""
         self._database = database
         self._fences = fences
+        self._turns = turns
+        self._note_ended = note_ended
+        self._read_turn = nullcontext() if turns is None else turns.reads
+        self._write_turn = nullcontext() if turns is None else turns.writes
         self.clock = clock
+
+    def in_turns(self) -> UnitsOfWork:
+        """The same, for work of which there is so much at times that other work must not wait behind all of it."""
+        return UnitsOfWork(self._database, self._fences, self.clock, _Turns(self._database), self._note_ended)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[UnitOfWork]:
         """A unit of work. A database that is away becomes ``unavailable``; nothing is half done."""
-        with_session = self._database.write()
-        with _faults():
-            async with with_session as session:
-                yield UnitOfWork(session, self._fences)
+        with faults():
+            async with self._write_turn, self._database.write() as session:
+                yield UnitOfWork(session, self._fences, self._note_ended)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """A session that only reads."""
-        with _faults():
-            async with self._database.read() as session:
+        with faults():
+            async with self._read_turn, self._database.read() as session:
                 yield session
 
 
 @contextmanager
-def _faults() -> Iterator[None]:
-    """A database that is away, locked, full or broken is told from a mistake of ours, which stays what it is."""
+def faults() -> Iterator[None]:
+    """A database that is away, locked, full or broken becomes ``unavailable``; a mistake of ours stays what it is."""
     try:
         yield
     except (InterfaceError, OperationalError, PoolTimeoutError, OSError) as error:
         raise _unavailable(error) from error
     except DBAPIError as error:
-        if error.connection_invalidated:
+        if error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _PASSING:
             raise _unavailable(error) from error
         raise
 

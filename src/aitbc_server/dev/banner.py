@@ -28,6 +28,8 @@ def banner(url: str, keys: Mapping[str, str], env_file: Path, *, tenant: str, mi
     """The text, aligned, with nothing that cannot be copied."""
     title = f"AITBC is running on {url}"
     rows = [
+        # Pages live under one name, so that there is one set of cookies (design section 10).
+        ("Dashboard", url.replace("127.0.0.1", "localhost")),
         ("Tenant", f"{tenant}, plan pro: 600 requests a minute"),
         ("Client key", keys["CLIENT_API_KEY"]),
         ("Miner key", keys["MINER_API_KEY"]),

@@ -69,7 +69,7 @@ async def _ensure_tenant(installation: Installation, actor: Actor) -> None:
 async def _adopt(installation: Installation, actor: Actor, role: _Role, text: str) -> str:
     """Let ``text`` be the key. Raises DomainError where it cannot."""
     wanted = _wanted(role)
-    key = await installation.imports.import_key(actor, text, wanted, ours_too=True, made_by_dev=True)
+    key, _ = await installation.imports.import_key(actor, text, wanted, ours_too=True, made_by_dev=True)
     if key.preset != role.preset:
         raise DomainError(
             Code.CONFLICT, f"this is the {key.preset or 'other'} key already: give each a text of its own"

@@ -18,7 +18,8 @@ from aitbc_server.secret_keys import SecretKeys
 from aitbc_server.serving import folder
 from aitbc_server.serving.installation import Installation
 from aitbc_server.serving.server import Role, run
-from aitbc_server.settings import SETTINGS, Settings
+from aitbc_server.setting_rows import SETTINGS
+from aitbc_server.settings import Settings
 
 LOOPBACK_HOSTS = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
 

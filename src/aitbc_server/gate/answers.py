@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from aitbc_server.errors import Code, DomainError
+from collections.abc import Collection
+
+from aitbc_server.errors import Code, DomainError, not_found
 from aitbc_server.gate.decision import Refusal
 from aitbc_server.gate.gate import Decision, retry_after_s
 from aitbc_server.gate.headers import Headers
@@ -35,11 +37,14 @@ def refused(refusal: Refusal, decision: Decision | None = None) -> DomainError:
     return DomainError(refusal.code, refusal.detail, headers=headers)
 
 
-def unmatched(methods: list[str]) -> DomainError:
+def unmatched(methods: Collection[str]) -> DomainError:
     """No route takes this request; ``methods`` are those that its path would take."""
-    if not methods:
-        return DomainError(Code.NOT_FOUND, "There is no such object.")
-    allowed = ", ".join(methods)
+    return method_not_allowed(methods) if methods else not_found()
+
+
+def method_not_allowed(methods: Collection[str]) -> DomainError:
+    """The path is there, but takes other methods (RFC 9110, 15.5.6)."""
+    allowed = ", ".join(sorted(methods))
     detail = f"This path does not take this method. It takes {allowed}."
     return DomainError(Code.METHOD_NOT_ALLOWED, detail, headers={"allow": allowed})
 

@@ -1,4 +1,4 @@
-"""The gate as ASGI middleware: in front of any app, every route protected unless its operation is public."""
+"""The gate as ASGI middleware: in front of any app, every route needs a key unless its operation says otherwise."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import logging
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
-from typing import Any, Protocol
-
-import msgspec
+from typing import Any, Protocol, runtime_checkable
 
 from aitbc_server.errors import Code, DomainError
 from aitbc_server.gate import answers
 from aitbc_server.gate.answers import Answer
-from aitbc_server.gate.body import ClientDisconnectedError
+from aitbc_server.gate.context import CONTEXT, Context
 from aitbc_server.gate.decision import Facts
-from aitbc_server.gate.gate import Decision, Gate
-from aitbc_server.gate.headers import Headers, limit_headers, numbers
-from aitbc_server.gate.operations import UNMATCHED, Operation, Operations
+from aitbc_server.gate.gate import MISSING, Gate
+from aitbc_server.gate.headers import LIMIT_HEADERS, Headers, limit_headers, numbers, security_headers
+from aitbc_server.gate.operations import UNMATCHED, Audience, Operations
+from aitbc_server.gate.records import Header
+from aitbc_server.gate.refusals import RefusalLog
 from aitbc_server.gate.request import ClientAddress, Presented, RawHeaders, presented
 
 logger = logging.getLogger(__name__)
@@ -28,47 +28,43 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
 
-#: Where the app behind the gate finds the ``Context`` in its ASGI scope.
-CONTEXT = "aitbc"
+# Members of an enumeration or a tuple are looked up slowly, and these are compared for every request.
+_KEY = Audience.KEY
+_UNMATCHED = UNMATCHED.operation
 
-# On every answer that does not say otherwise itself: it is not sniffed, not kept by a cache, not put in a frame, runs
-# nothing, and its address goes nowhere. (ASVS 3.4.3 to 3.4.6, 14.3.2)
-_ALWAYS: Headers = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"referrer-policy", b"no-referrer"),
-]
+# Those of our headers that an app may set itself.
+_OURS = frozenset(name for name, _ in security_headers(https=True)) | {b"x-request-id", *LIMIT_HEADERS}
 
 _POLICY_VIOLATION = 1008
 _PORT = re.compile(rb":[0-9]*\Z")
-
-
-class Context(msgspec.Struct, eq=False):
-    """What the gate found out about a request, for the app behind it.
-
-    ``credential_text`` is the secret itself: it is here so that a long poll can look at its key again, and is
-    kept out of ``repr``. ``decision`` and ``facts`` are None on public operations. ``limit_state`` is remaining and
-    reset of each limit, in order.
-    """
-
-    request_id: str
-    operation: Operation
-    client_ip: str | None
-    decision: Decision | None = None
-    facts: Facts | None = None
-    credential_text: bytes = b""
-    limit_state: tuple[int, ...] = ()
-
-    def __repr__(self) -> str:
-        return f"Context({self.request_id!r}, {self.operation.id!r})"
 
 
 class Handler(Protocol):
     """A plain ASGI answer to one operation, in front of the framework; at once, or to be awaited."""
 
     def __call__(self, context: Context, scope: Scope, receive: Receive) -> Answer | Awaitable[Answer]:
-        """The status, headers and body. May raise DomainError and ClientDisconnectedError."""
+        """The status, headers and body. May raise DomainError."""
+        ...
+
+
+@runtime_checkable
+class ImmediateHandler(Handler, Protocol):
+    """A handler that waits for nothing and needs nothing but the context."""
+
+    def answer(self, context: Context) -> Answer:
+        """See ``Handler``. May be called on any thread."""
+        ...
+
+
+@runtime_checkable
+class AnswersAtOnce(Protocol):
+    """An ASGI app that has some answers without a coroutine."""
+
+    def answer_at_once(self, scope: Scope) -> Answer | None:
+        """The whole answer to an HTTP request (of no other type); None: call the app with the same scope.
+
+        May be called on any thread, and does not raise.
+        """
         ...
 
 
@@ -83,14 +79,24 @@ class GateMiddleware:
         operations: Operations,
         handlers: Mapping[str, Handler],
         client_address: ClientAddress,
+        refusals: RefusalLog,
         allowed_hosts: frozenset[bytes] | None = None,
+        https: bool = False,
     ) -> None:
+        """``https``: browsers are told to come by HTTPS only."""
         self._app = app
         self._gate = gate
         self._operations = operations
         self._handlers = handlers
+        self._immediate = {
+            (route.method, route.path): handler
+            for route in operations.routes
+            if isinstance(handler := handlers.get(route.operation.id), ImmediateHandler)
+        }
         self._client_address = client_address
+        self._refusals = refusals
         self._allowed_hosts = allowed_hosts
+        self._always = security_headers(https=https)
         # Unique over restarts and nodes by the random part, in order within a process by the counter.
         self._request_ids = map(f"req_{secrets.token_hex(6)}%08x".__mod__, itertools.count(1))
 
@@ -99,19 +105,20 @@ class GateMiddleware:
         if scope["type"] != "http":
             await self._serve_other(scope, receive, send)
             return
-        request_id = next(self._request_ids)
-        headers: Headers = [(b"x-request-id", request_id.encode()), *_ALWAYS]
+        # There is one already where ``answer_at_once`` began with this request.
+        begun: Context | None = scope.get(CONTEXT)
+        request_id = next(self._request_ids) if begun is None else begun.request_id
+        headers: Headers = [(b"x-request-id", request_id.encode()), *self._always]
         forward = None
         try:
-            context = self._context(scope, request_id)
+            context = begun or self._context(scope, request_id)
             operation, facts = context.operation, context.facts
-            if facts is not None:
+            if facts is not None and context.decision is None:
                 text = context.credential_text
                 # At once where that can be, which is half the work of a coroutine.
                 decision = self._gate.check_cached(text, facts, operation.cost)
-                if decision is None:
-                    decision = await self._gate.check(text, facts, operation.cost)
-                self._judge(context, decision, scope, headers)
+                context.decision = decision or await self._gate.check(text, facts, operation.cost)
+            self._judge(context, scope, headers)
             handler = self._handlers.get(operation.id)
             if handler is None:
                 forward = _Forward(send, headers)
@@ -120,19 +127,43 @@ class GateMiddleware:
             answer = handler(context, scope, receive)
             if not isinstance(answer, tuple):
                 answer = await answer
-        except ClientDisconnectedError:
-            return
+            if operation is _UNMATCHED:
+                # A page has stricter and laxer headers than the API's answers: its own stay.
+                headers = _beside(headers, answer[1])
         except Exception as error:
             if forward is not None and forward.started:
                 # Half an answer cannot be taken back. The server drops the connection, so that the client sees a
                 # broken answer, not one that looks whole.
                 raise
             answer = _error_answer(error, request_id)
-        status, own_headers, body = answer
-        own_headers += headers
-        own_headers.append((b"content-length", b"%d" % len(body)))
-        await send({"type": "http.response.start", "status": status, "headers": own_headers})
+        status, all_headers, body = _whole(answer, headers)
+        await send({"type": "http.response.start", "status": status, "headers": all_headers})
         await send({"type": "http.response.body", "body": body})
+
+    def answer_at_once(self, scope: Scope) -> Answer | None:
+        """See ``AnswersAtOnce``: what an immediate handler has for a key that is cached and within its limits.
+
+        Everything else is answered by ``__call__``, which finds in the scope what was decided here.
+        """
+        handler = self._immediate.get((scope["method"], scope["path"]))
+        if handler is None:
+            return None
+        try:
+            request_id = next(self._request_ids)
+            context = self._context(scope, request_id)
+            if context.facts is None:
+                return None
+            decision = self._gate.check_cached(context.credential_text, context.facts, context.operation.cost)
+            context.decision = decision
+            # Seen by tests/serving/test_at_once.py on the server's own threads, which coverage cannot trace.
+            if decision is None or decision.refusal is not None:  # pragma: no cover
+                return None
+            headers: Headers = [(b"x-request-id", request_id.encode()), *self._always]
+            self._judge(context, scope, headers)
+            return _whole(handler.answer(context), headers)
+        except Exception:
+            # It comes again in ``__call__``, where errors are answered and written down.
+            return None
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -143,37 +174,58 @@ class GateMiddleware:
         # What else a later server may bring is refused by silence.
 
     def _context(self, scope: Scope, request_id: str) -> Context:
-        """Who asks for what. Raises DomainError where no single credential was sent, or to a host that is not ours."""
+        """Who asks for what. Raises DomainError for a host that is not ours, and for what is there but not so."""
         raw_headers = scope["headers"]
         if self._allowed_hosts is not None:
             _refuse_foreign_host(raw_headers, self._allowed_hosts)
         operation, key_id = self._operations.find(scope["method"], scope["path"])
-        if operation is UNMATCHED.operation and self._operations.is_public(scope["path"]):
+        lost_browser = operation is _UNMATCHED and self._is_lost_browser(scope)
+        if operation is _UNMATCHED and not lost_browser and self._operations.is_public(scope["path"]):
             raise answers.unmatched(self._operations.methods(scope["path"]))
         client = scope.get("client")
         client_ip = client[0] if client else None
         if self._client_address.trusts_somebody:
             client_ip = self._client_address(client_ip, raw_headers)
         context = Context(request_id, operation, client_ip)
-        if not operation.public:
+        if operation.audience is _KEY and not lost_browser:
             credential = presented(raw_headers)
-            if not isinstance(credential, Presented):
-                raise answers.refused(credential)
-            context.credential_text = credential.text
-            context.facts = Facts(operation, key_id, credential.tenant_id, client_ip)
+            if isinstance(credential, Presented):
+                context.credential_text = credential.text
+                context.facts = Facts(operation, key_id, credential.tenant_id, client_ip)
+            else:
+                context.unpresented = credential
         scope[CONTEXT] = context
         return context
 
-    def _judge(self, context: Context, decision: Decision, scope: Scope, headers: Headers) -> None:
+    def _is_lost_browser(self, scope: Scope) -> bool:
+        """Whether somebody followed a link that leads nowhere: they are shown a page, where there is one for that.
+
+        It says no more than the answer to a stranger, which is the same for every path that no route takes.
+        """
+        headers = scope["headers"]
+        return (
+            _UNMATCHED.id in self._handlers
+            and scope["method"] == "GET"
+            and any(name == b"accept" and b"text/html" in value for name, value in headers)
+            and presented(headers) is MISSING
+        )
+
+    def _judge(self, context: Context, scope: Scope, headers: Headers) -> None:
         """Write the limits into the headers. Raises DomainError where the request is refused."""
-        context.decision = decision
+        if context.unpresented is not None:
+            self._refusals.note(context.unpresented.code, context)
+            raise answers.refused(context.unpresented)
+        decision = context.decision
+        if decision is None:
+            return
         limits, taken = decision.limits, decision.taken
         if limits is not None and taken is not None:
             context.limit_state = numbers(taken)
             headers += limit_headers(limits, taken, context.limit_state)
         if decision.refusal is not None:
+            self._refusals.note(decision.refusal.code, context, decision)
             raise answers.refused(decision.refusal, decision)
-        if context.operation is UNMATCHED.operation:
+        if context.operation is _UNMATCHED:
             raise answers.unmatched(self._operations.methods(scope["path"]))
 
 
@@ -189,9 +241,33 @@ class _Forward:
         if message["type"] == "http.response.start":
             self.started = True
             own = list(message.get("headers", ()))
-            names = {name for name, _ in own}
-            message = {**message, "headers": [*own, *(header for header in self._headers if header[0] not in names)]}
+            message = {**message, "headers": own + _beside(self._headers, own)}
         await self._send(message)
+
+
+def _whole(answer: Answer, headers: Headers) -> Answer:
+    """An answer of ours with all the headers that it is sent with."""
+    status, own, body = answer
+    size = len(body)
+    own += headers
+    own.append(_LENGTHS[size] if size < len(_LENGTHS) else _length(size))
+    return status, own, body
+
+
+def _length(size: int) -> Header:
+    return b"content-length", b"%d" % size
+
+
+# Ready to be sent for nearly every answer of ours.
+_LENGTHS = [_length(size) for size in range(4096)]
+
+
+def _beside(headers: Headers, own: Headers) -> Headers:
+    """Those of ``headers`` that an answer does not set itself."""
+    names = {name for name, _ in own}
+    if _OURS.isdisjoint(names):
+        return headers
+    return [header for header in headers if header[0] not in names]
 
 
 def _error_answer(error: Exception, request_id: str) -> Answer:

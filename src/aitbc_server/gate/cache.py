@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from itertools import islice
 
-from aitbc_server.gate.records import Credential, UsageId
+from aitbc_server.gate.credential import Credential
+from aitbc_server.gate.records import UsageId
 
 MAX_CREDENTIALS = 250_000
 
@@ -33,34 +34,50 @@ class CredentialCache:
     def __init__(self, max_credentials: int = MAX_CREDENTIALS) -> None:
         # As salt and personalisation the key goes into the hash's own parameters, which saves the block that its
         # keyed mode would hash first. Both are random, so the digests are of a function that nobody else knows.
-        self._salt = secrets.token_bytes(blake2b.SALT_SIZE)
-        self._person = secrets.token_bytes(blake2b.PERSON_SIZE)
+        salt, person = secrets.token_bytes(blake2b.SALT_SIZE), secrets.token_bytes(blake2b.PERSON_SIZE)
+        # A copy of a hash that is set up costs half of setting one up.
+        self._begin_digest = blake2b(digest_size=_DIGEST_BYTES, salt=salt, person=person).copy
         self._max = max_credentials
         self._credentials: dict[bytes, Credential] = {}
         # Most tenants have one key in use, and for one digest a set of its own would be the larger part.
         self._digests: dict[str, bytes | set[bytes]] = {}
-        # What was dropped: known to be good once, so it is looked up again at once, however many wrong keys come
-        # from the same address.
-        self._dropped: dict[bytes, UsageId] = {}
+        # What was dropped, or made here and not used yet: known to be good, so it is looked up at once, however many
+        # wrong keys come from the same address.
+        self._expected: dict[bytes, UsageId] = {}
         self._drops = 0
         self._dropped_at: dict[str, int] = {}
+        self._all_dropped_at = 0
         self._loads = 0
+
+    def __len__(self) -> int:
+        return len(self._credentials)
 
     def digest(self, text: bytes) -> bytes:
         """Under which name a credential is remembered here."""
-        return blake2b(text, digest_size=_DIGEST_BYTES, salt=self._salt, person=self._person).digest()
+        hashed = self._begin_digest()
+        hashed.update(text)
+        return hashed.digest()
 
     def get(self, digest: bytes) -> Credential | None:
         """The credential, if it is known to be right."""
         return self._credentials.get(digest)
 
-    def was_good(self, digest: bytes) -> UsageId | None:
-        """Whose this credential was, if it was right when it was last looked up and was dropped since."""
-        return self._dropped.get(digest)
+    def rests_on(self, tenant_id: str) -> bool:
+        """Whether a record is held that a drop of this tenant would forget."""
+        return tenant_id in self._digests
+
+    def expected(self, digest: bytes) -> UsageId | None:
+        """Whose this credential is, if it was right when it was last looked up, or was made here, and is not held."""
+        return self._expected.get(digest)
+
+    def expect(self, text: bytes, usage_id: UsageId) -> None:
+        """This credential was just made. Its first use is no guess, wherever it comes from."""
+        self._expected[self.digest(text)] = usage_id
+        self._bound_expected()
 
     def forget(self, digest: bytes) -> None:
         """This credential was good once, and is no more: from now on it is a guess like any other."""
-        self._dropped.pop(digest, None)
+        self._expected.pop(digest, None)
 
     @property
     def drops(self) -> int:
@@ -82,7 +99,7 @@ class CredentialCache:
     def put(self, digest: bytes, credential: Credential, ticket: int) -> bool:
         """Remember a right credential; False where one of its tenants was dropped since the ticket."""
         tenants = _tenants(credential)
-        if any(self._dropped_at.get(tenant, 0) > ticket for tenant in tenants):
+        if self._all_dropped_at > ticket or any(self._dropped_at.get(tenant, 0) > ticket for tenant in tenants):
             return False
         if digest in self._credentials:
             # Another load of the same credential was quicker; what it found may name other tenants.
@@ -91,7 +108,7 @@ class CredentialCache:
             for oldest in list(islice(self._credentials, _EVICTED_AT_ONCE)):
                 self._remove(oldest)
         self._credentials[digest] = credential
-        self._dropped.pop(digest, None)
+        self._expected.pop(digest, None)
         for tenant in tenants:
             self._index(tenant, digest)
         return True
@@ -103,10 +120,18 @@ class CredentialCache:
             if self._loads:
                 self._dropped_at[tenant_id] = self._drops
             for digest in list(self._digests_of(tenant_id)):
-                self._dropped[digest] = self._remove(digest).record.usage_id
-        if len(self._dropped) > self._max:
-            for oldest in list(islice(self._dropped, len(self._dropped) - self._max + _EVICTED_AT_ONCE)):
-                del self._dropped[oldest]
+                self._expected[digest] = self._remove(digest).record.usage_id
+        self._bound_expected()
+
+    def drop_all(self) -> None:
+        """Forget every record, and let no load that has begun bring one back."""
+        self.drop(list(self._digests))
+        self._all_dropped_at = self._drops
+
+    def _bound_expected(self) -> None:
+        if len(self._expected) > self._max:
+            for oldest in list(islice(self._expected, len(self._expected) - self._max + _EVICTED_AT_ONCE)):
+                del self._expected[oldest]
 
     def _index(self, tenant: str, digest: bytes) -> None:
         digests = self._digests.get(tenant)

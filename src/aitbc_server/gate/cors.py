@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, MutableMapping
 from typing import Any
 
-from aitbc_server.gate.asgi import App, Receive, Scope, Send
-from aitbc_server.gate.headers import Headers
+from aitbc_server.gate.answers import Answer
+from aitbc_server.gate.asgi import AnswersAtOnce, App, Receive, Scope, Send
+from aitbc_server.gate.headers import Headers, security_headers
 
 _METHODS = b"GET, POST, PATCH, DELETE"
 _REQUEST_HEADERS = b"authorization, content-type, idempotency-key, x-api-key, x-tenant-id"
@@ -27,8 +28,12 @@ _VARY = (b"vary", b"Origin")
 class Cors:
     """ASGI middleware in front of the gate, for pages of ``origins`` (``https://app.example.com``)."""
 
-    def __init__(self, app: App, origins: Iterable[str]) -> None:
+    def __init__(self, app: App, origins: Iterable[str], *, https: bool = False) -> None:
+        """``https``: browsers are told to come by HTTPS only."""
         self._app = app
+        inner: object = app
+        self._at_once = inner if isinstance(inner, AnswersAtOnce) else None
+        self._always = security_headers(https=https)
         self._origins = frozenset(origin.encode() for origin in origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,7 +43,7 @@ class Cors:
             return
         origin = self._allowed_origin(scope)
         if origin is not None and _is_preflight(scope):
-            await _answer_preflight(send, origin)
+            await _answer_preflight(send, origin, self._always)
             return
         # Caches must not give one origin's answer to another, so the other origins' answers vary too.
         headers: Headers = [_VARY]
@@ -53,6 +58,16 @@ class Cors:
 
         await self._app(scope, receive, send_with_headers)
 
+    def answer_at_once(self, scope: Scope) -> Answer | None:
+        """See ``AnswersAtOnce``: what the app has for requests that no browser makes for a page of another origin."""
+        if self._at_once is None or any(name == b"origin" for name, _ in scope["headers"]):
+            return None
+        answer = self._at_once.answer_at_once(scope)
+        # None is seen on the server's own threads, which coverage cannot trace.
+        if answer is not None:  # pragma: no branch
+            answer[1].append(_VARY)
+        return answer
+
     def _allowed_origin(self, scope: Scope) -> bytes | None:
         origins = [value for name, value in scope["headers"] if name == b"origin"]
         return origins[0] if len(origins) == 1 and origins[0] in self._origins else None
@@ -64,7 +79,7 @@ def _is_preflight(scope: Scope) -> bool:
     )
 
 
-async def _answer_preflight(send: Send, origin: bytes) -> None:
+async def _answer_preflight(send: Send, origin: bytes, always: Headers) -> None:
     """Answered without a key: the browser sends none along. It says nothing but what is written above."""
     headers: Headers = [
         (b"access-control-allow-origin", origin),
@@ -72,6 +87,7 @@ async def _answer_preflight(send: Send, origin: bytes) -> None:
         (b"access-control-allow-headers", _REQUEST_HEADERS),
         (b"access-control-max-age", b"%d" % _MAX_AGE_S),
         _VARY,
+        *always,
     ]
     await send({"type": "http.response.start", "status": 204, "headers": headers})
     await send({"type": "http.response.body", "body": b""})

@@ -11,8 +11,9 @@ import msgspec
 
 from aitbc.schemas.scopes import Scope
 from aitbc_server.errors import Code
+from aitbc_server.gate.credential import Credential
 from aitbc_server.gate.operations import Operation
-from aitbc_server.gate.records import Credential, TenantRecord
+from aitbc_server.gate.records import TenantRecord
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
@@ -81,6 +82,12 @@ def refusal(credential: Credential, facts: Facts, tenant: TenantRecord | None, n
     if record.networks and not _address_is_allowed(credential, facts.client_ip):
         return IP_NOT_ALLOWED
     return _scope_refusal(credential, facts)
+
+
+def is_lasting(credential: Credential) -> bool:
+    """Whether ``refusal`` says the same of it at any time and from any address, for one operation and tenant."""
+    record = credential.record
+    return record.expires_at_us is None and credential.expires_at_us is None and not record.networks
 
 
 def _address_is_allowed(credential: Credential, client_ip: str | None) -> bool:

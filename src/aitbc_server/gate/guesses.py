@@ -38,7 +38,8 @@ class Address:
 class GuessLimiter:
     """Says whether a credential that is not known to be good may be looked up, and hears how it went.
 
-    A client address of None is nobody's: nothing is counted against it and nothing is refused.
+    ``said_by`` names who says that ``client_ip`` is the address, where we did not see it ourselves: what they say is
+    held against nobody else's requests. Where they say none ("") all that they ask about counts together.
     """
 
     def __init__(self, max_failures: int = MAX_FAILURES, max_addresses: int = MAX_ADDRESSES) -> None:
@@ -46,19 +47,13 @@ class GuessLimiter:
         self._max_addresses = max_addresses
         self._addresses: OrderedDict[str, Address] = OrderedDict()
 
-    async def begin(self, client_ip: str | None, clock: Clock, said_by: str = "") -> Address | None:
+    async def begin(self, client_ip: str, clock: Clock, said_by: str = "") -> Address | None:
         """Wait until a lookup may be made; None where it may not. Whoever got an address calls ``end`` with it.
-
-        ``said_by`` names who says that this is the address, where we did not see it ourselves: what they say is held
-        against nobody else's requests.
 
         As many lookups as there may still be failures run side by side. The next one waits to see how they go: it
         neither adds to a flood of guesses nor is refused for guesses that turn out to be right.
         """
-        if client_ip is None:
-            return Address("")
-        group = _group(client_ip)
-        address = self._address(f"{said_by} {group}" if said_by else group)
+        address = self._address(client_ip, said_by)
         while True:
             now_us = clock()
             _evict(address, now_us)
@@ -76,19 +71,30 @@ class GuessLimiter:
         return address
 
     def end(self, address: Address, now_us: int, *, failed: bool) -> None:
-        """A lookup is over. ``failed``: the credential was unknown, malformed or had a wrong secret."""
+        """A lookup is over. ``failed``: the credential was unknown or had a wrong secret."""
         address.under_way -= 1
-        # It may be nobody's, or was forgotten meanwhile.
-        is_held = self._addresses.get(address.group) is address
         if failed:
             self._record(address, now_us)
-            if is_held:
-                self._addresses.move_to_end(address.group)
-        elif is_held and not address.under_way and not address.failures.times:
+        elif self._is_held(address) and not address.under_way and not address.failures.times:
             del self._addresses[address.group]
         _wake(address, everybody=len(address.failures) >= self._max_failures)
 
-    def _address(self, group: str) -> Address:
+    def malformed(self, client_ip: str, now_us: int, said_by: str = "") -> bool:
+        """Count a failure that needed no lookup, as the text cannot be a key; False where the address is slowed down.
+
+        It leaves the address its one lookup a second: a flood of nonsense must not keep a good key out that comes
+        from the same address.
+        """
+        address = self._address(client_ip, said_by)
+        _evict(address, now_us)
+        is_slowed = len(address.failures) >= self._max_failures
+        self._record(address, now_us)
+        if len(address.failures) >= self._max_failures:
+            _wake(address, everybody=True)
+        return not is_slowed
+
+    def _address(self, client_ip: str, said_by: str) -> Address:
+        group = f"{said_by} {_group(client_ip)}" if said_by else _group(client_ip)
         address = self._addresses.get(group)
         if address is None:
             address = self._addresses[group] = Address(group)
@@ -96,8 +102,14 @@ class GuessLimiter:
                 self._addresses.popitem(last=False)
         return address
 
+    def _is_held(self, address: Address) -> bool:
+        """Whether it was not forgotten meanwhile."""
+        return self._addresses.get(address.group) is address
+
     def _record(self, address: Address, now_us: int) -> None:
         _evict(address, now_us)
+        if self._is_held(address):
+            self._addresses.move_to_end(address.group)
         # Beyond the limit a failure takes the place of the oldest: it still counts, but an address costs the same
         # memory however long it goes on.
         log = address.failures

@@ -1,4 +1,7 @@
-"""The limit headers of design section 5: the IETF draft's pair and the triple that older clients read."""
+"""Headers that answers carry: those that browsers heed, and the limits of design section 5.
+
+The limits come as the IETF draft's pair and as the triple that older clients read.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,33 @@ from aitbc_server.gate.store import Taken
 
 Headers = list[tuple[bytes, bytes]]
 
+# On every answer that does not say otherwise itself: it is not sniffed, not kept by a cache, not put in a frame, runs
+# nothing, and its address goes nowhere. (ASVS 3.4.3 to 3.4.6, 14.3.2)
+_ALWAYS: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+]
+# Two years, as the lists of hosts that browsers ship ask for. (ASVS 3.4.1)
+_HTTPS_ONLY = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
+
+#: The names of the ``limit_headers``.
+LIMIT_HEADERS = (
+    b"ratelimit-policy",
+    b"ratelimit",
+    b"x-ratelimit-limit",
+    b"x-ratelimit-remaining",
+    b"x-ratelimit-reset",
+)
+
 # What a reset can be, ready to be sent.
 _RESETS = tuple((b"x-ratelimit-reset", b"%d" % seconds) for seconds in range(WINDOW_S + 1))
+
+
+def security_headers(*, https: bool) -> Headers:
+    """What every answer carries. ``https``: people reach the server by HTTPS only, and their browsers shall know."""
+    return [*_ALWAYS, _HTTPS_ONLY] if https else list(_ALWAYS)
 
 
 def reset_s(level: Verdict) -> int:

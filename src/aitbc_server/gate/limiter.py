@@ -71,14 +71,16 @@ def check(log: Log, now_us: int, limit: int, cost: int) -> Verdict:
 
     ``cost`` <= ``limit`` is the caller's part.
     """
-    times = log.times
-    # Seen from here, so that the usual request, for which nothing has left, costs no call.
-    if log.head < len(times) and times[log.head] <= now_us - WINDOW_US:
-        evict(log, now_us)
-    head = log.head
+    times, head = log.times, log.head
     used = len(times) - head
-    left = limit - used - cost
     oldest_us = times[head] if used else now_us
+    # Seen from here, so that the usual request, for which nothing has left, costs no call.
+    if oldest_us <= now_us - WINDOW_US:
+        evict(log, now_us)
+        times, head = log.times, log.head
+        used = len(times) - head
+        oldest_us = times[head] if used else now_us
+    left = limit - used - cost
     reset_us = oldest_us + WINDOW_US - now_us if used or cost else 0
     if left >= 0:
         return Verdict(True, left, reset_us, 0)
@@ -87,6 +89,18 @@ def check(log: Log, now_us: int, limit: int, cost: int) -> Verdict:
     if cost == 0:
         return Verdict(True, 0, reset_us, 0)
     return Verdict(False, max(limit - used, 0), reset_us, times[head - left - 1] + WINDOW_US - now_us)
+
+
+def look(log: Log, now_us: int, limit: int) -> Verdict:
+    """Where the window stands at ``now_us``, for whoever watches. The log is left as it is.
+
+    Forgetting what has left the window by ``now_us`` would be wrong here: a watcher's clock may be ahead of the time
+    that requests are judged by, when the clock is stepped back.
+    """
+    times = log.times
+    head = bisect_right(times, now_us - WINDOW_US, log.head)
+    used = len(times) - head
+    return Verdict(True, max(limit - used, 0), times[head] + WINDOW_US - now_us if used else 0, 0)
 
 
 def record(log: Log, now_us: int, cost: int) -> None:

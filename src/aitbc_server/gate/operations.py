@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import Enum
 from typing import NamedTuple
 
 import msgspec
@@ -10,20 +11,44 @@ import msgspec
 from aitbc.schemas.scopes import Scope
 
 
-class Operation(msgspec.Struct, frozen=True):
-    """One route of the API.
+class Audience(Enum):
+    """Who an operation is for.
 
-    ``scope`` is what a key needs (None: any key will do). ``own_key``: a key may do this to itself without the
-    scope, the path's ``{key_id}`` telling. ``never_own``: a key may not do this to itself, whatever its scopes.
-    ``public``: answered without a key. ``cost`` is what it takes from the caller's limits.
+    ``KEY``: whoever holds an API key; what declares nothing is for them. ``PERSON``: whoever is signed in to the
+    dashboard. ``EVERYONE``: strangers too.
+    """
+
+    KEY = "key"
+    PERSON = "person"
+    EVERYONE = "everyone"
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """One route: of the API, or a page of the dashboard.
+
+    ``scope`` is what a key needs, or a person's role (None: any will do). ``own_key``: a key may do this to itself
+    without the scope, the path's ``{key_id}`` telling. ``never_own``: a key may not do this to itself, whatever its
+    scopes. ``cost`` is what it takes from the caller's limits.
+
+    ``api``: it belongs to the API though it is for everyone: described in the OpenAPI, and without the checks that
+    browsers' forms need. ``operator``: for the installation's operators alone. ``recent``: the person must have given
+    the password within the last minutes.
     """
 
     id: str
     scope: Scope | None = None
     own_key: bool = False
     never_own: bool = False
-    public: bool = False
+    audience: Audience = Audience.KEY
+    api: bool = False
+    operator: bool = False
+    recent: bool = False
     cost: int = 1
+
+    @property
+    def page(self) -> bool:
+        """Whether it is the dashboard's: asked for by browsers, and never with an API key."""
+        return self.audience is not Audience.KEY and not self.api
 
 
 class Route(NamedTuple):
@@ -63,7 +88,7 @@ class Operations:
             else:
                 self._literal[method, path] = Match(operation, None)
         self._literal_paths = {path for _, path in self._literal}
-        self._public_paths = {route.path for route in self.routes if route.operation.public}
+        self._public_paths = {route.path for route in self.routes if route.operation.audience is not Audience.KEY}
 
     def find(self, method: str, path: str) -> Match:
         """The operation for a decoded path; ``UNMATCHED`` where there is none."""

@@ -90,7 +90,6 @@ class KeyRecord(msgspec.Struct, frozen=True, gc=False):
     limit_per_minute: int | None
     verifies_all: bool
     limit_set: LimitSet
-    usage_id: UsageId
     document: bytes
     metadata: bytes
     previous_expires_at_us: int | None = None
@@ -102,6 +101,11 @@ class KeyRecord(msgspec.Struct, frozen=True, gc=False):
         return key_id(self.kid)
 
     @property
+    def usage_id(self) -> UsageId:
+        """For whom its decisions are counted where it acts for its own tenant."""
+        return self.tenant.id, self.environment, self.kid
+
+    @property
     def name(self) -> str:
         """The key's name. It is seldom asked for, so that it stands in the document alone."""
         return msgspec.json.decode(self.document + b"}", type=_Named).name
@@ -109,14 +113,6 @@ class KeyRecord(msgspec.Struct, frozen=True, gc=False):
 
 class _Named(msgspec.Struct):
     name: str
-
-
-class Credential(msgspec.Struct, frozen=True, gc=False):
-    """A secret that was checked and found right: the key's current one, or its previous one until it expires."""
-
-    record: KeyRecord
-    is_previous: bool = False
-    expires_at_us: int | None = None
 
 
 def limit_set(tenant: TenantRecord, kid: str, limit_per_minute: int | None, home_id: str | None = None) -> LimitSet:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from aitbc_server.gate.answers import JSON, Answer
-from aitbc_server.gate.asgi import Context, Receive, Scope
-from aitbc_server.gate.records import Credential
+from aitbc_server.gate.asgi import Receive, Scope
+from aitbc_server.gate.context import Context
+from aitbc_server.gate.credential import Credential
 
 
 class LastUse(Protocol):
@@ -18,23 +19,31 @@ class LastUse(Protocol):
 
 
 class SelfHandler:
-    """Puts the answer together from bytes that were made when the record was loaded."""
+    """An ``ImmediateHandler`` that puts the answer together from bytes that were made when the record was loaded."""
 
     def __init__(self, last_use: LastUse) -> None:
         self._document_tail = last_use.document_tail
 
     def __call__(self, context: Context, scope: Scope, receive: Receive) -> Answer:
         """See ``Handler``."""
+        return self.answer(context)
+
+    def answer(self, context: Context) -> Answer:
+        """See ``ImmediateHandler``."""
         decision = context.decision
         assert decision is not None
         credential, tenant, limits = decision.credential, decision.tenant, decision.limits
         assert credential is not None
         assert tenant is not None
         assert limits is not None
-        body = b'{"key":%b%b,"tenant":%b,"limits":%b}' % (
+        parts = (
+            b'{"key":',
             credential.record.document,
             self._document_tail(credential),
+            b',"tenant":',
             tenant.document,
+            b',"limits":',
             limits.status % context.limit_state,
+            b"}",
         )
-        return 200, [JSON], body
+        return 200, [JSON], b"".join(parts)

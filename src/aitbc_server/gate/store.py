@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from asyncio import Future
 from typing import Protocol, runtime_checkable
 
 import msgspec
 
 from aitbc_server.gate.limiter import Verdict
-from aitbc_server.gate.records import LimitSet, UsageId
+from aitbc_server.gate.operations import Operation
+from aitbc_server.gate.records import LimitSet, TenantRecord, UsageId
 
 
 class Taken(msgspec.Struct, frozen=True, gc=False):
@@ -31,10 +33,40 @@ class Store(Protocol):
         """
         ...
 
+    async def look(self, tenant_id: str, limit_set: LimitSet) -> tuple[Verdict, ...]:
+        """Where each limit stands, in their order, for whoever watches: nothing is taken, and nothing is counted.
+
+        Raises StoreUnavailableError when there is no answer.
+        """
+        ...
+
+
+class Prepared(Protocol):
+    """One kind of request of one key: its windows, and the place where it is counted, are at hand."""
+
+    @property
+    def operation(self) -> Operation:
+        """What it asks for."""
+        ...
+
+    @property
+    def tenant(self) -> TenantRecord:
+        """For whom."""
+        ...
+
+    @property
+    def limits(self) -> LimitSet:
+        """What it takes from."""
+        ...
+
+    def take(self, now_us: int, cost: int) -> Taken:
+        """As ``ImmediateStore.take_now``, with the outcome ``allowed``."""
+        ...
+
 
 @runtime_checkable
 class ImmediateStore(Store, Protocol):
-    """A store in this process's memory, which answers without anything to wait for."""
+    """A store in this process's memory, which answers without anything to wait for, on any thread."""
 
     def take_now(
         self,
@@ -49,9 +81,23 @@ class ImmediateStore(Store, Protocol):
         """See ``Store.take``; at ``now_us``, a reading of this process's clock."""
         ...
 
+    def prepare(
+        self, tenant: TenantRecord, limits: LimitSet, usage_id: UsageId, operation: Operation
+    ) -> Prepared | None:
+        """What is looked up for a request is the same for every one like it; None where it cannot be prepared."""
+        ...
+
 
 class StoreUnavailableError(Exception):
-    """The store did not answer in time."""
+    """The store did not answer in time.
+
+    ``counted`` tells later whether it carried the request out all the same, and counted it; None where that is certain:
+    it did not.
+    """
+
+    def __init__(self, why: str, counted: Future[bool] | None = None) -> None:
+        super().__init__(why)
+        self.counted = counted
 
 
 RATE_LIMITED = "rate_limit_exceeded"

@@ -12,16 +12,19 @@ from aitbc.schemas.scopes import Scope
 from aitbc_server.clock import from_ms
 from aitbc_server.errors import Code, invalid
 from aitbc_server.gate.answers import JSON, Answer, refused
-from aitbc_server.gate.asgi import Context, Receive
+from aitbc_server.gate.asgi import Receive
 from aitbc_server.gate.asgi import Scope as AsgiScope
 from aitbc_server.gate.body import read_json
+from aitbc_server.gate.context import Context
+from aitbc_server.gate.credential import Credential
 from aitbc_server.gate.decision import Facts, Refusal
 from aitbc_server.gate.gate import UNAVAILABLE, Decision, Gate, MaySee
 from aitbc_server.gate.headers import reset_s, tightest
 from aitbc_server.gate.loads import SourceUnavailableError
 from aitbc_server.gate.operations import Operation
 from aitbc_server.gate.own_operations import VERIFY
-from aitbc_server.gate.records import Credential, KeyRecord, TenantRecord, UsageId
+from aitbc_server.gate.records import KeyRecord, TenantRecord, UsageId
+from aitbc_server.gate.refusals import RefusalLog
 from aitbc_server.gate.request import parse_address
 from aitbc_server.gate.store import StoreUnavailableError
 
@@ -53,8 +56,9 @@ _NOTHING: dict[str, Any] = dict.fromkeys(
 class VerifyHandler:
     """Checks the key in the body as if it had been sent to this server; takes from its limits, not the caller's."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, refusals: RefusalLog) -> None:
         self._gate = gate
+        self._refusals = refusals
 
     async def __call__(self, context: Context, scope: AsgiScope, receive: Receive) -> Answer:
         """See ``Handler``. Raises DomainError for a bad body and where the key cannot be checked."""
@@ -62,15 +66,23 @@ class VerifyHandler:
         facts = _facts(asked)
         try:
             found = await self._gate.find(
-                asked.key.encode(), facts.client_ip, _visible_to(context), said_by=_sayer(context)
+                asked.key.encode(), facts.client_ip or "", _visible_to(context), said_by=_sayer(context, facts)
             )
             if isinstance(found, Refusal):
+                self._note(found, context, facts)
                 return _answer(_CODES[found.code], _NOTHING)
             self._refuse_impossible_cost(found, facts, asked.cost)
-            decision = await self._gate.decide(found, facts, asked.cost)
+            decision = await self._gate.decide(asked.key.encode(), found, facts, asked.cost)
         except (SourceUnavailableError, StoreUnavailableError) as error:
             raise refused(UNAVAILABLE) from error
-        return _answer(_VALID if decision.refusal is None else _CODES[decision.refusal.code], _known(decision))
+        if decision.refusal is None:
+            return _answer(_VALID, _known(decision))
+        self._note(decision.refusal, context, facts, decision)
+        return _answer(_CODES[decision.refusal.code], _known(decision))
+
+    def _note(self, refusal: Refusal, context: Context, facts: Facts, decision: Decision | None = None) -> None:
+        """The log names whose request it was that the caller asked about, not the caller."""
+        self._refusals.note(refusal.code, msgspec.structs.replace(context, client_ip=facts.client_ip), decision)
 
     def _refuse_impossible_cost(self, credential: Credential, facts: Facts, cost: int) -> None:
         most = self._gate.most(credential, facts)
@@ -95,9 +107,14 @@ def _visible_to(context: Context) -> MaySee:
     return partial(_may_see, record.verifies_all, tenant.id, record.environment)
 
 
-def _sayer(context: Context) -> str:
-    """Who answers for ``client_ip``: a tenant, whose word must not slow down others; or the operator's own gateway."""
+def _sayer(context: Context, facts: Facts) -> str:
+    """Who answers for ``client_ip``: a tenant, whose word must not slow down others; or the operator's own gateway.
+
+    A caller that names no address answers for what it asks about itself: its wrong keys count together.
+    """
     record, tenant = _caller(context)
+    if facts.client_ip is None:
+        return record.key_id
     return "" if record.verifies_all else tenant.id
 
 

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from aitbc_server.clock import Timestamp
 from aitbc_server.idempotency.model import IdempotencyKeyRow
-
-
-async def try_lock(session: AsyncSession, number: int) -> bool:
-    """Take the lock ``number`` (64 bits, signed) until the transaction ends; False where another one has it.
-
-    On SQLite a write transaction is alone anyway.
-    """
-    if session.get_bind().dialect.name != "postgresql":
-        return True
-    return bool(await session.scalar(select(func.pg_try_advisory_xact_lock(number))))
 
 
 async def get(

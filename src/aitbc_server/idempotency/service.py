@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from aitbc_server.actor import Actor
 from aitbc_server.clock import Timestamp, from_ms, now, to_ms
+from aitbc_server.db.locks import try_lock
 from aitbc_server.db.unit_of_work import UnitsOfWork
 from aitbc_server.errors import conflict
 from aitbc_server.idempotency import repository
@@ -82,7 +83,7 @@ class IdempotencyKeys:
         """
         if claim is None:
             return None
-        if not await repository.try_lock(session, _lock_number(claim)):
+        if not await try_lock(session, _lock_number(claim)):
             raise _still_running()
         row = await repository.get(session, claim.tenant_id, claim.environment, claim.route, claim.key)
         at = now(self._units.clock)

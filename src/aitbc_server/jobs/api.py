@@ -19,8 +19,8 @@ from aitbc_server.idempotency.api import IdempotencyKeyHeader, one_idempotency_k
 from aitbc_server.jobs.openapi import FORMS
 from aitbc_server.jobs.service import JobService
 from aitbc_server.pagination import DEFAULT_LIMIT, MAX_LIMIT
-from aitbc_server.query_times import TIME_SCHEMA, parse_time
-from aitbc_server.routing import for_operation
+from aitbc_server.web.query_times import TIME_SCHEMA, parse_time
+from aitbc_server.web.routing import for_operation
 
 CREATE = Operation("jobs.create", Scope.JOBS_WRITE)
 LIST = Operation("jobs.list", Scope.JOBS_READ)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, bindparam, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 
@@ -85,14 +85,14 @@ async def claim(
     return row
 
 
-async def extend(session: AsyncSession, kid: str, miner_id: str, at: Timestamp, until: Timestamp) -> None:
-    """The miner gave a sign of life: its live leases last until then. A lapsed one is not revived."""
-    await session.execute(
-        update(JobRow)
-        .where(*_leases_of(kid, miner_id, at))
-        .values(lease_expires_at=until)
-        .execution_options(synchronize_session=False)
-    )
+async def extend(session: AsyncSession, signs: Sequence[tuple[tuple[str, str], Timestamp, Timestamp]]) -> None:
+    """Miners (kid, miner_id) gave a sign of life at a time: the leases that lived then last until another.
+
+    One that had lapsed by then is not revived.
+    """
+    rows = [{"of_kid": kid, "of_miner_id": miner_id, "at": at, "until": until} for (kid, miner_id), at, until in signs]
+    # By the connection: the session would want each row's primary key to choose it.
+    await (await session.connection()).execute(_EXTENSION, rows)
 
 
 async def held_job(session: AsyncSession, job_id: str, kid: str, miner_id: str, at: Timestamp) -> JobRow:
@@ -149,6 +149,20 @@ def result_sha256(result: dict[str, Any]) -> str:
 
 def _leases_of(kid: str, miner_id: str, at: Timestamp) -> tuple[ColumnElement[bool], ...]:
     return (RUNNING, JobRow.miner_kid == kid, JobRow.miner_id == miner_id, JobRow.lease_expires_at > at)
+
+
+_UNTIL = bindparam("until", type_=JobRow.lease_expires_at.type)
+_EXTENSION = (
+    update(JobRow)
+    .where(
+        RUNNING,
+        JobRow.miner_kid == bindparam("of_kid"),
+        JobRow.miner_id == bindparam("of_miner_id"),
+        JobRow.lease_expires_at > bindparam("at", type_=JobRow.lease_expires_at.type),
+        JobRow.lease_expires_at < _UNTIL,
+    )
+    .values(lease_expires_at=_UNTIL)
+)
 
 
 def _still_queued(job_ids: Sequence[str], at: Timestamp) -> Select[JobRow]:

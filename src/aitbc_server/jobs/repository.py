@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 
 from aitbc.schemas.jobs import JobState
+from aitbc.schemas.scopes import Environment
 from aitbc_server.clock import Timestamp
 from aitbc_server.jobs.model import JobRow
 
@@ -23,6 +24,7 @@ _SHOWN = load_only(
     JobRow.id,
     JobRow.tenant_id,
     JobRow.environment,
+    JobRow.key_id,
     JobRow.state,
     JobRow.requested_at,
     JobRow.expires_at,
@@ -53,6 +55,13 @@ async def get_result(session: AsyncSession, job_id: str) -> JobRow | None:
     return (await session.scalars(query.options(_SHOWN, load_only(JobRow.result, JobRow.receipt)))).one_or_none()
 
 
+async def get_whole(session: AsyncSession, job_id: str) -> JobRow | None:
+    """The job with everything that is kept of it."""
+    if not _ID.fullmatch(job_id):
+        return None
+    return (await session.scalars(select(JobRow).where(JobRow.id == job_id))).one_or_none()
+
+
 async def page(
     session: AsyncSession,
     tenant_id: str,
@@ -70,8 +79,6 @@ async def page(
     ``state`` is meant as it is at the time ``at``; ``created_after`` and ``created_before`` are excluded themselves.
     """
     query = select(JobRow).where(JobRow.tenant_id == tenant_id).options(_SHOWN)
-    if environment is not None:
-        query = query.where(JobRow.environment == environment)
     if state is not None:
         query = query.where(_is_in(state, at))
     if created_after is not None:
@@ -80,8 +87,12 @@ async def page(
         query = query.where(JobRow.requested_at < created_before)
     if before is not None:
         query = query.where(tuple_(JobRow.requested_at, JobRow.id) < place(before))
-    newest_first = query.order_by(JobRow.requested_at.desc(), JobRow.id.desc())
-    return (await session.scalars(newest_first.limit(limit + 1))).all()
+    newest_first = query.order_by(JobRow.requested_at.desc(), JobRow.id.desc()).limit(limit + 1)
+    # One environment after the other: the list's index holds each in this order, and both together in none.
+    found: list[JobRow] = []
+    for each in Environment if environment is None else (environment,):
+        found += await session.scalars(newest_first.where(JobRow.environment == each))
+    return sorted(found, key=lambda row: (row.requested_at, row.id), reverse=True)[: limit + 1]
 
 
 def place(at: Place) -> ColumnElement[tuple[Timestamp, str]]:

@@ -10,7 +10,7 @@ import msgspec
 from aitbc.schemas.jobs import CreateJob, JobSettings
 from aitbc_server.errors import invalid
 from aitbc_server.json_limits import check_json, check_text
-from aitbc_server.validation import field_error
+from aitbc_server.validation import refused
 
 # What the short form says of the job and not to its miner.
 _SETTINGS = JobSettings.__struct_fields__
@@ -24,8 +24,7 @@ def parse_job(body: Mapping[str, Any]) -> CreateJob:
     try:
         return msgspec.convert(body if "payload" in body else _full_form(body), CreateJob)
     except msgspec.ValidationError as error:
-        wrong = field_error(str(error), CreateJob)
-        raise invalid(wrong.field, wrong.message) from error
+        raise refused(error, CreateJob) from error
 
 
 def _full_form(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from sqlalchemy import ColumnElement, select
@@ -25,9 +25,13 @@ _PORTION = 200
 class JobSweeper:
     """Takes back lapsed leases and writes down expiry. Any number of nodes may sweep: each row is taken by one."""
 
-    def __init__(self, units: UnitsOfWork, waiting: WaitingRoom) -> None:
+    def __init__(
+        self, units: UnitsOfWork, waiting: WaitingRoom, write_signs_of_life: Callable[[], Awaitable[None]]
+    ) -> None:
+        """``write_signs_of_life``: what miners said by now is in the database when it returns."""
         self._units = units
         self._waiting = waiting
+        self._write_signs_of_life = write_signs_of_life
 
     async def step(self) -> None:
         """Sweep all that is due. Looks before it writes: an idle server writes nothing."""
@@ -56,14 +60,19 @@ class JobSweeper:
     async def _sweep(self) -> int:
         """Sweep one portion; how many rows were swept."""
         at = now(self._units.clock)
+        # A lease that was renewed in time must not lapse because that is not written yet.
+        await self._write_signs_of_life()
         async with self._units.begin() as unit:
             lapsed = await _locked(unit.session, _lapsed(at))
+            holders = [(row.miner_kid or "", row.miner_id or "") for row in lapsed]
             for row in lapsed:
                 leases.lapse(row, at)
             expired = await _locked(unit.session, _expired(at))
             for row in expired:
                 row.state, row.finished_at = JobState.EXPIRED, at
             await unit.commit()
+        for holder in holders:
+            self._waiting.freed(*holder)
         for row in lapsed:
             if row.state == JobState.QUEUED:
                 self._waiting.queued(Offer(row.id, row.environment, row.tenant_id, row.constraints))
@@ -80,7 +89,14 @@ def _expired(at: Timestamp) -> tuple[ColumnElement[bool], ...]:
 
 async def _locked(session: AsyncSession, condition: tuple[ColumnElement[bool], ...]) -> Sequence[JobRow]:
     columns = load_only(
-        JobRow.tenant_id, JobRow.environment, JobRow.state, JobRow.constraints, JobRow.expires_at, JobRow.attempts
+        JobRow.tenant_id,
+        JobRow.environment,
+        JobRow.state,
+        JobRow.constraints,
+        JobRow.expires_at,
+        JobRow.attempts,
+        JobRow.miner_kid,
+        JobRow.miner_id,
     )
     query = select(JobRow).where(*condition).limit(_PORTION).with_for_update(skip_locked=True).options(columns)
     return (await session.scalars(query)).all()

@@ -26,13 +26,13 @@ from aitbc.schemas.miners import (
 from aitbc.schemas.scopes import Scope
 from aitbc_server.actor import Actor
 from aitbc_server.errors import Code, DomainError
-from aitbc_server.gate.asgi import CONTEXT
+from aitbc_server.gate.context import CONTEXT
 from aitbc_server.gate.gate import Gate
 from aitbc_server.gate.operations import Operation
 from aitbc_server.miners.polling import JobDispatch
 from aitbc_server.miners.service import MinerService
 from aitbc_server.pagination import DEFAULT_LIMIT, MAX_LIMIT
-from aitbc_server.routing import for_operation
+from aitbc_server.web.routing import for_operation
 
 REGISTER = Operation("miners.register", Scope.MINERS_WORK)
 HEARTBEAT = Operation("miners.heartbeat", Scope.MINERS_WORK)
@@ -93,7 +93,11 @@ async def poll_jobs(
     request: _AnyRequest,
     miner_id: _MinerId = None,
 ) -> Response[AssignedJob | None]:
-    """Wait for a job, up to `max_wait_seconds`: 200 with it, leased to the miner, or 204."""
+    """Wait for a job, up to `max_wait_seconds`: 200 with it, leased to the miner, or 204.
+
+    Of one miner four polls wait at once, or as many as its `concurrency` where that is more. One more ends the oldest
+    with 204.
+    """
 
     async def still_allowed() -> None:
         context = request.scope[CONTEXT]  # type: ignore[literal-required]

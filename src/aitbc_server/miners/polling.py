@@ -14,7 +14,7 @@ from aitbc_server.jobs import leases
 from aitbc_server.jobs.waiting import Seeker, Waiter, WaitingRoom
 from aitbc_server.miners import repository
 from aitbc_server.miners.model import MinerRow
-from aitbc_server.miners.presence import lease_end, registered, seen
+from aitbc_server.miners.presence import Presence, lease_end, registered
 
 #: Raises the DomainError with which the caller's key would be refused now.
 StillAllowed = Callable[[], Awaitable[None]]
@@ -27,12 +27,16 @@ class _Nothing(Enum):
     BUSY = auto()
 
 
+_NO_CANDIDATES = leases.Portion([], None)
+
+
 class JobDispatch:
     """Finds each miner the oldest job that it may have."""
 
-    def __init__(self, units: UnitsOfWork, waiting: WaitingRoom, *, lease_s: float) -> None:
+    def __init__(self, units: UnitsOfWork, waiting: WaitingRoom, presence: Presence, *, lease_s: float) -> None:
         self._units = units
         self._waiting = waiting
+        self._presence = presence
         self._lease_s = lease_s
 
     async def poll(
@@ -46,21 +50,24 @@ class JobDispatch:
     ) -> AssignedJob | None:
         """A job for the miner, leased to it; None where none came within ``max_wait_s``, or the server stops.
 
+        None too where newer polls of the same miner wait: see ``POLLS_PER_MINER``.
+
         ``still_allowed`` is asked right before a job is leased: a key that was revoked meanwhile gets none.
         ``disconnected`` returns when the client went away, which ends the poll. Raises ``not_found`` for a miner
         that is not registered.
         """
         deadline = asyncio.get_running_loop().time() + max_wait_s
         async with self._waiting.place(await self._arrive(actor, miner_id), disconnected) as waiter:
-            while not waiter.hung_up:
+            while not waiter.is_over:
                 known = list(waiter.offers)
                 found = await self._look(waiter.seeker, still_allowed)
                 if isinstance(found, AssignedJob):
                     self._waiting.taken(waiter, found.job_id)
                     return found
                 if found is _Nothing.BUSY:
-                    self._waiting.pass_on(waiter)
+                    self._waiting.busy(waiter)
                 else:
+                    waiter.is_busy = False
                     # They are gone. What was offered while we looked stays: it has woken us to look again.
                     waiter.offers = {key: offer for key, offer in waiter.offers.items() if key not in known}
                 if not await self._wait(waiter, deadline):
@@ -68,10 +75,9 @@ class JobDispatch:
         return None
 
     async def _arrive(self, actor: Actor, miner_id: str | None) -> Seeker:
-        async with self._units.begin() as unit:
-            row = await registered(unit.session, actor, miner_id, for_update=True)
-            await seen(unit.session, row, now(self._units.clock), self._lease_s)
-            await unit.commit()
+        async with self._units.read() as session:
+            row = await registered(session, actor, miner_id)
+        self._presence.seen(row.kid, row.miner_id)
         return _seeker(row)
 
     async def _wait(self, waiter: Waiter, deadline: float) -> bool:
@@ -86,10 +92,15 @@ class JobDispatch:
         """Find and lease the oldest job. Only reads until there is one, so that waiting costs no write."""
         at = now(self._units.clock)
         async with self._units.read() as session:
-            if await leases.held(session, seeker.kid, seeker.miner_id, at) >= seeker.concurrency:
-                return _Nothing.BUSY
-            portion = await leases.candidates(session, seeker, at)
+            held = await leases.held(session, seeker.kid, seeker.miner_id, at)
+            is_busy = held >= seeker.concurrency
+            portion = _NO_CANDIDATES if is_busy else await leases.candidates(session, seeker, at)
         # No connection is held from here on: who holds one and waits for another can block everybody.
+        if held:
+            # The poll keeps these leases. Without one, that the miner was seen may be written a second later.
+            await self._presence.written(seeker.kid, seeker.miner_id)
+        if is_busy:
+            return _Nothing.BUSY
         while True:
             if portion.job_ids:
                 claimed = await self._claim(seeker, portion.job_ids, still_allowed)

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from sqlalchemy import literal, select, tuple_
+from sqlalchemy import ColumnElement, Update, bindparam, delete, exists, literal, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from aitbc.schemas.miners import Heartbeat
 from aitbc_server.clock import Timestamp
+from aitbc_server.jobs.model import RUNNING, JobRow
 from aitbc_server.miners.model import MinerRow
+
+#: A key and its miner_id: what a miner is.
+MinerName = tuple[str, str]
 
 #: A place in the list: registered_at, kid and miner_id of the last miner that was shown.
 Place = tuple[Timestamp, str, str]
+
+
+class Beat(NamedTuple):
+    """A heartbeat, and when it came."""
+
+    at: Timestamp
+    said: Heartbeat
 
 
 async def get(session: AsyncSession, kid: str, miner_id: str, *, for_update: bool = False) -> MinerRow | None:
@@ -29,11 +42,17 @@ async def latest(session: AsyncSession, kid: str) -> MinerRow | None:
 
 
 async def page(
-    session: AsyncSession, tenant_id: str, environment: str | None, *, before: Place | None, limit: int
+    session: AsyncSession,
+    tenant_id: str,
+    environment: str | None,
+    *,
+    before: Place | None,
+    limit: int,
+    conditions: Iterable[ColumnElement[bool]] = (),
 ) -> Sequence[MinerRow]:
     """A tenant's miners, the most recently registered first; ``limit`` + 1 at most."""
     order = (MinerRow.registered_at, MinerRow.kid, MinerRow.miner_id)
-    query = select(MinerRow).where(MinerRow.tenant_id == tenant_id)
+    query = select(MinerRow).where(MinerRow.tenant_id == tenant_id, *conditions)
     if environment is not None:
         query = query.where(MinerRow.environment == environment)
     if before is not None:
@@ -41,3 +60,64 @@ async def page(
         query = query.where(tuple_(*order) < tuple_(*last))
     newest_first = query.order_by(*(column.desc() for column in order))
     return (await session.scalars(newest_first.limit(limit + 1))).all()
+
+
+def seen_since(at: Timestamp) -> ColumnElement[bool]:
+    """Whether the miner was last seen then or later."""
+    return MinerRow.last_seen_at >= at
+
+
+def named_like(text: str) -> ColumnElement[bool]:
+    """Whether the text stands in the miner's id or its region, in capitals or not."""
+    found = [column.icontains(text, autoescape=True) for column in (MinerRow.miner_id, MinerRow.region)]
+    return or_(*found)
+
+
+async def unseen_since(session: AsyncSession, before: Timestamp, *, limit: int) -> Sequence[MinerName]:
+    """Miners that were last seen before then and run no job."""
+    query = select(MinerRow.kid, MinerRow.miner_id).where(MinerRow.last_seen_at < before, ~_RUNS_A_JOB).limit(limit)
+    return [(row.kid, row.miner_id) for row in await session.execute(query)]
+
+
+async def delete_unseen(session: AsyncSession, names: Sequence[MinerName], before: Timestamp) -> None:
+    """Delete those of them that were not seen in the meantime either."""
+    unseen = delete(MinerRow).where(tuple_(MinerRow.kid, MinerRow.miner_id).in_(names), MinerRow.last_seen_at < before)
+    await session.execute(unseen.execution_options(synchronize_session=False))
+
+
+async def write_seen(session: AsyncSession, seen: Mapping[MinerName, Timestamp]) -> None:
+    """Write when miners were last heard of, where nothing later is known."""
+    rows = [{"of_kid": kid, "of_miner_id": miner_id, "at": at} for (kid, miner_id), at in sorted(seen.items())]
+    await _execute_each(session, _SEEN, rows)
+
+
+async def write_beats(session: AsyncSession, beats: Mapping[MinerName, Beat]) -> None:
+    """Write what miners said of themselves, where they did not register anew since."""
+    rows = [
+        {
+            "of_kid": kid,
+            "of_miner_id": miner_id,
+            "at": beat.at,
+            "inflight": beat.said.inflight,
+            "status": beat.said.status,
+            "status_metadata": beat.said.metadata,
+        }
+        for (kid, miner_id), beat in sorted(beats.items())
+    ]
+    await _execute_each(session, _BEAT, rows)
+
+
+async def _execute_each(session: AsyncSession, statement: Update, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        # By the connection: the session would want each row's primary key alone to choose it.
+        await (await session.connection()).execute(statement, rows)
+
+
+_RUNS_A_JOB = exists().where(RUNNING, JobRow.miner_kid == MinerRow.kid, JobRow.miner_id == MinerRow.miner_id)
+
+_AT = bindparam("at", type_=MinerRow.last_seen_at.type)
+_OF_MINER = update(MinerRow).where(MinerRow.kid == bindparam("of_kid"), MinerRow.miner_id == bindparam("of_miner_id"))
+_SEEN = _OF_MINER.where(MinerRow.last_seen_at < _AT).values(last_seen_at=_AT)
+_BEAT = _OF_MINER.where(MinerRow.registered_at <= _AT).values(
+    inflight=bindparam("inflight"), status=bindparam("status"), status_metadata=bindparam("status_metadata")
+)

@@ -10,9 +10,10 @@ from litestar.handlers import HTTPRouteHandler
 
 from aitbc.schemas.problem import Problem
 from aitbc_server.errors import Code
+from aitbc_server.gate.operations import Audience
 from aitbc_server.openapi.schemas import Schema, Schemas
 from aitbc_server.problem import MEDIA_TYPE, STATUS, TITLES
-from aitbc_server.routing import errors_of, operation_of
+from aitbc_server.web.routing import ErrorShape, error_shape_of, errors_of, operation_of
 
 _ACCEPTED = 202
 _NO_CONTENT = 204
@@ -59,9 +60,12 @@ _OWN_HEADERS = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-
 def answers(handler: HTTPRouteHandler, schemas: Schemas, *, has_path_parameters: bool) -> dict[str, Any]:
     """Every answer by its status."""
     operation = operation_of(handler)
-    public = operation is None or operation.public
+    public = operation is None or operation.audience is Audience.EVERYONE
     limits = () if public else _LIMITS
     described = _successes(handler, schemas, limits)
+    shape = error_shape_of(handler)
+    if shape is not None:
+        return described | _in_shape(shape, schemas)
     codes = {Code.INTERNAL_ERROR, *errors_of(handler), *(() if public else _GATE)}
     codes |= set(_BODY) if handler.parsed_data_field is not None else set()
     codes |= {Code.PAYLOAD_TOO_LARGE} if handler.http_methods != {"GET"} else set()
@@ -75,6 +79,15 @@ def answers(handler: HTTPRouteHandler, schemas: Schemas, *, has_path_parameters:
             "content": {MEDIA_TYPE: {"schema": problem}},
         }
     return described
+
+
+def _in_shape(shape: ErrorShape, schemas: Schemas) -> dict[str, Any]:
+    """Errors as another standard has them."""
+    content = {shape.media_type: {"schema": schemas.of(shape.body)}}
+    return {
+        str(status): {"description": text, "headers": _headers(*_OWN_HEADERS.get(status, ())), "content": content}
+        for status, text in shape.statuses.items()
+    }
 
 
 def _successes(handler: HTTPRouteHandler, schemas: Schemas, limits: tuple[str, ...]) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
-from aitbc_server.gate.operations import Operation
+from aitbc_server.gate.operations import Audience, Operation
 from aitbc_server.openapi.answers import HEADERS, answers
 from aitbc_server.openapi.parameters import parameters
 from aitbc_server.openapi.schemas import Schemas
-from aitbc_server.routing import bodies_of, operation_of
+from aitbc_server.web.routing import bodies_of, form_of, operation_of
 
 #: The major version of the API, as its paths have it.
 API_VERSION = "1"
@@ -29,7 +29,7 @@ _SECURITY_SCHEMES = {
 
 
 def describe(app: Litestar) -> dict[str, Any]:
-    """The description of every route of the app."""
+    """The description of every route of the API: the dashboard's pages are for people."""
     schemas = Schemas()
     paths: dict[str, dict[str, Any]] = {}
     for route in app.routes:
@@ -37,7 +37,7 @@ def describe(app: Litestar) -> dict[str, Any]:
             continue
         for handler in route.route_handlers:
             operation = operation_of(handler)
-            if operation is not None:
+            if operation is not None and not operation.page:
                 described = _operation(route, handler, operation, schemas)
                 methods = paths.setdefault(route.path_format, {})
                 methods.update({method.lower(): described for method in sorted(handler.http_methods)})
@@ -73,11 +73,17 @@ def _operation(route: HTTPRoute, handler: HTTPRouteHandler, operation: Operation
             "required": not handler.parsed_data_field.is_optional,
             "content": {"application/json": {"schema": schemas.of(*bodies_of(handler))}},
         }
+    form = form_of(handler)
+    if form is not None:
+        described["requestBody"] = {
+            "required": True,
+            "content": {"application/x-www-form-urlencoded": {"schema": schemas.of(form)}},
+        }
     return described
 
 
 def _security(operation: Operation) -> list[dict[str, list[str]]]:
-    if operation.public:
+    if operation.audience is Audience.EVERYONE:
         return []
     scopes = [] if operation.scope is None else [str(operation.scope)]
     return [{name: scopes} for name in _SECURITY_SCHEMES]

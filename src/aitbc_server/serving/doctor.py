@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
-from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import msgspec
 from sqlalchemy import func, select, text
 
 from aitbc_server.api_keys.model import ApiKeyRow
@@ -18,30 +16,15 @@ from aitbc_server.db import migrate, outbox
 from aitbc_server.db.engine import Database
 from aitbc_server.db.migrate import SchemaState
 from aitbc_server.secret_keys import SecretKeyError, SecretKeys
-from aitbc_server.serving import checks, folder, presence
+from aitbc_server.serving import checks, folder, presence, store_checks
 from aitbc_server.serving.errors import StartError
+from aitbc_server.serving.findings import Finding, Level
 from aitbc_server.serving.probe import is_ready, reachable_host
 from aitbc_server.settings import Settings, reason
+from aitbc_server.users.repository import password_versions
 
 # Two clocks of one machine, or of two that are kept in time, do not differ by more.
 _CLOCK_TOLERANCE = timedelta(seconds=5)
-
-
-class Level(StrEnum):
-    """How a finding is."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """One thing that was looked at. ``remedy`` says what to do where it is not well."""
-
-    level: Level
-    what: str
-    detail: str
-    remedy: str | None = None
 
 
 async def examine(settings: Settings, clock: Clock) -> AsyncIterator[Finding]:
@@ -50,6 +33,9 @@ async def examine(settings: Settings, clock: Clock) -> AsyncIterator[Finding]:
     yield data_dir
     secret = _secret_key(settings)
     yield secret
+    if settings.valkey_url:
+        async for finding in store_checks.examine(settings.valkey_url):
+            yield finding
     if not settings.database_url and not (settings.data_dir / "aitbc.db").exists():
         yield Finding(Level.WARN, "database", "there is none yet", "`aitbc serve` or `aitbc admin migrate` makes it")
         return
@@ -61,6 +47,7 @@ async def examine(settings: Settings, clock: Clock) -> AsyncIterator[Finding]:
             return
         if secret.level is not Level.FAIL:
             yield await _peppers(settings, database)
+            yield await _passwords(settings, database)
         yield await _clock(database, clock)
         yield await _server(settings, database)
         yield await _outbox(settings, database)
@@ -118,20 +105,47 @@ async def _schema(database: Database) -> Finding:
 async def _peppers(settings: Settings, database: Database) -> Finding:
     async with checks.explained(database), database.read() as session:
         versions = await checks.pepper_versions(session)
+    return _resting_on(
+        settings,
+        "API keys",
+        versions,
+        lost="they do not work",
+        instead="regenerate the keys",
+        moves="each moves to the newest when it is used",
+    )
+
+
+async def _passwords(settings: Settings, database: Database) -> Finding:
+    async with checks.explained(database), database.read() as session:
+        versions = await password_versions(session)
+    return _resting_on(
+        settings,
+        "passwords",
+        versions,
+        lost="their owners cannot sign in",
+        instead="let them set new ones",
+        moves="each moves to the newest when its owner signs in",
+    )
+
+
+def _resting_on(
+    settings: Settings, what: str, versions: Mapping[str, int], *, lost: str, instead: str, moves: str
+) -> Finding:
+    """How many of ``what`` rest on which version of the secret key."""
     try:
         secret_keys = settings.load_secret_keys() if settings.own_secret_key_file.exists() or _named(settings) else None
     except (SecretKeyError, OSError) as error:
-        return Finding(Level.FAIL, "API keys", f"the secret key cannot be used: {error}")
+        return Finding(Level.FAIL, what, f"the secret key cannot be used: {error}")
     known = secret_keys.versions if secret_keys else ()
-    lost = sum(count for version, count in versions.items() if version not in known)
-    if lost:
-        detail = f"{lost} rest on a secret key that is not in force: they do not work"
-        return Finding(Level.FAIL, "API keys", detail, "add that secret key below the new one, or regenerate the keys")
+    gone = sum(count for version, count in versions.items() if version not in known)
+    if gone:
+        detail = f"{gone} rest on a secret key that is not in force: {lost}"
+        return Finding(Level.FAIL, what, detail, f"add that secret key below the new one, or {instead}")
     old = sum(count for version, count in versions.items() if version != known[0]) if known else 0
     if old:
         detail = f"{old} of {sum(versions.values())} rest on an older secret key"
-        return Finding(Level.WARN, "API keys", detail, "each moves to the newest when it is used; keep the old one")
-    return Finding(Level.OK, "API keys", f"all {sum(versions.values())} rest on the newest secret key")
+        return Finding(Level.WARN, what, detail, f"{moves}; keep the old one")
+    return Finding(Level.OK, what, f"all {sum(versions.values())} rest on the newest secret key")
 
 
 async def _clock(database: Database, clock: Clock) -> Finding:

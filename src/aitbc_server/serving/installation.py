@@ -4,47 +4,87 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from aitbc_server.api_keys.digests import SecretDigests
-from aitbc_server.api_keys.imports import KeyImports
-from aitbc_server.api_keys.service import ApiKeyService
+from aitbc_server.api_keys.credentials.digests import SecretDigests
 from aitbc_server.audit.service import AuditLog
 from aitbc_server.clock import Clock, system_clock
 from aitbc_server.db import migrate
 from aitbc_server.db.engine import Database
-from aitbc_server.db.fences import Fences, OutsideFences
+from aitbc_server.db.fences import Fences, OutsideFences, SharedFences
 from aitbc_server.db.unit_of_work import UnitsOfWork
-from aitbc_server.idempotency.service import IdempotencyKeys
-from aitbc_server.pagination import Cursors
 from aitbc_server.secret_keys import SecretKeys
 from aitbc_server.serving import checks, folder, presence
 from aitbc_server.settings import Settings
 from aitbc_server.tenants.plans import PlanService
 from aitbc_server.tenants.service import TenantService
-from aitbc_server.usage.last_use import LastUses
+
+if TYPE_CHECKING:
+    from aitbc_server.api_keys.imports import KeyImports
+    from aitbc_server.api_keys.service import ApiKeyService
+    from aitbc_server.users.administration import UserAdministration
 
 
 class Installation:
-    """The services over one database and its secret keys."""
+    """The services over one database and its secret keys.
+
+    A command needs one or two of them, and whoever typed it should not wait for the import of the others.
+    """
 
     def __init__(
         self, database: Database, secret_keys: SecretKeys, fences: Fences, clock: Clock = system_clock
     ) -> None:
         self.database = database
         self.secret_keys = secret_keys
-        units = UnitsOfWork(database, fences, clock)
-        digests = SecretDigests(secret_keys)
-        audit = AuditLog(secret_keys, clock)
+        self._clock = clock
+        self._units = units = UnitsOfWork(database, fences, clock)
+        self._digests = SecretDigests(secret_keys)
+        self._audit = audit = AuditLog(secret_keys, clock)
         self.tenants = TenantService(units, audit)
         self.plans = PlanService(units, audit)
-        self.imports = KeyImports(units, digests, audit)
-        self.api_keys = ApiKeyService(
-            units, digests, audit, Cursors(secret_keys), IdempotencyKeys(units), LastUses(database, clock)
+
+    @cached_property
+    def imports(self) -> KeyImports:
+        """Brings keys in."""
+        from aitbc_server.api_keys.imports import KeyImports
+
+        return KeyImports(self._units, self._digests, self._audit)
+
+    @cached_property
+    def api_keys(self) -> ApiKeyService:
+        """Makes keys."""
+        from aitbc_server.api_keys.service import ApiKeyService
+        from aitbc_server.idempotency.service import IdempotencyKeys
+        from aitbc_server.pagination import Cursors
+        from aitbc_server.usage.last_use import LastUses
+
+        return ApiKeyService(
+            self._units,
+            self._digests,
+            self._audit,
+            Cursors(self.secret_keys),
+            IdempotencyKeys(self._units),
+            LastUses(self.database, self._clock),
         )
+
+    async def renew_fences(self) -> int:
+        """Let every node read anew what it knows of any tenant; how many tenants."""
+        from aitbc_server.transfer import fences
+
+        return await fences.renew(self._units)
+
+    def users(self, settings: Settings) -> UserAdministration:
+        """What operators do to accounts; links lead to where the settings say that the server is."""
+        from aitbc_server.mail.outbox import Mailbox
+        from aitbc_server.users.accounts import Accounts
+
+        mailbox = Mailbox(self.secret_keys, self._clock, works=settings.sends_mail)
+        return Accounts(settings, self._units, self.secret_keys, self._audit, mailbox).administration
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[tuple[Installation, OutsideFences]]:
+async def opened(settings: Settings) -> AsyncIterator[tuple[Installation, OutsideFences | SharedFences]]:
     """The installation that the settings name, and whether its server has confirmed what was changed.
 
     A fresh SQLite folder is made ready. Raises StartError where the database cannot be used.
@@ -54,10 +94,23 @@ async def opened(settings: Settings) -> AsyncIterator[tuple[Installation, Outsid
     try:
         await checks.ensure_schema(database, may_migrate=database.is_sqlite)
         secret_keys = await checks.load_secret_keys(settings, database)
-        fences = OutsideFences(database, lambda: presence.server_runs(database, settings.data_dir))
-        yield Installation(database, secret_keys, fences), fences
+        async with _fences(settings, database) as fences:
+            yield Installation(database, secret_keys, fences), fences
     finally:
         await database.close()
+
+
+@asynccontextmanager
+async def _fences(settings: Settings, database: Database) -> AsyncIterator[OutsideFences | SharedFences]:
+    if not settings.valkey_url:
+        yield OutsideFences(database, lambda: presence.server_runs(database, settings.data_dir))
+        return
+    from aitbc_server.fleet import SharedStore
+    from aitbc_server.gate.cache import CredentialCache
+
+    shared = SharedStore(settings.valkey_url, CredentialCache())
+    async with shared.running():
+        yield SharedFences(shared.raise_fences, lambda tenant_ids: None)
 
 
 async def migrated(settings: Settings) -> str | None:

@@ -7,20 +7,34 @@ import logging
 import resource
 import socket
 import sys
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any
 
 from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
-from aitbc_server.gate.asgi import App
+from aitbc_server.gate.asgi import AnswersAtOnce, App
+from aitbc_server.host_port import host_port
+from aitbc_server.serving.at_once import spawn
 from aitbc_server.serving.errors import StartError
 from aitbc_server.settings import reason
 
 BACKLOG = 1024
 # Files that the server needs beside its connections: databases, journals, logs.
 _OTHER_FILES = 128
+_FEWEST_CONNECTIONS = 32
+_ANOTHER_PORT = (
+    'stop that one, or choose another port: AITBC_PORT for `serve`, --port for `dev` (make run ARGS="--port 0")'
+)
+
+#: How long a connection may take for a request's headers, and how long it may lie idle. Longer than the 60 s after
+#: which common proxies close an idle one: so it is they who close it, and no request meets a closing connection.
+HEADERS_DEADLINE_MS = 75_000
+# About as much as a request's headers may have in all; the longest of ours is a credential of half a kilobyte.
+_MAX_HEADERS_BYTES = 64 * 1024
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -58,11 +72,18 @@ class Listener(Server):
             http=HTTPModes.http1,
             websockets=False,
             backlog=BACKLOG,
-            # Each long poll holds a connection: as many as there are files to be had.
-            backpressure=max(BACKLOG, _raise_file_limit() - _OTHER_FILES),
+            http1_settings=HTTP1Settings(header_read_timeout=HEADERS_DEADLINE_MS, max_buffer_size=_MAX_HEADERS_BYTES),
+            # Each long poll holds a connection: as many as there are files to be had. Those that come beyond wait to
+            # be accepted, and the server goes on working with its own files.
+            backpressure=max(_FEWEST_CONNECTIONS, _raise_file_limit() - _OTHER_FILES),
             log_enabled=False,
         )
         _take_over_log()
+
+    async def serve(self, spawn_target: Callable[..., None] | None = None) -> None:  # type: ignore[override]
+        """Serve until ``stop``. An app that has answers at once is asked for them."""
+        at_once: Any = spawn if isinstance(self.target, AnswersAtOnce) else None
+        await super().serve(spawn_target or at_once)
 
     def _init_shared_socket(self) -> None:
         arguments: list[Any] = [self._own_socket.detach(), False]
@@ -77,9 +98,9 @@ class Listener(Server):
 
 
 def _bind_error(error: OSError, host: str, port: int) -> StartError:
-    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    where = host_port(host, port)
     if error.errno == errno.EADDRINUSE:
-        return StartError(f"{where} is taken by another program", hint="stop that one, or choose another port")
+        return StartError(f"{where} is taken by another program", hint=_ANOTHER_PORT)
     if error.errno == errno.EADDRNOTAVAIL:
         return StartError(f"{host} is no address of this machine", hint="AITBC_HOST=0.0.0.0 listens on all of them")
     if error.errno == errno.EACCES:

@@ -21,6 +21,11 @@ def announced(settings: Settings, url: str) -> None:
             " with AITBC_PUBLIC_URL=https://...",
             settings.host,
         )
+    if not settings.sends_mail:
+        logger.info(
+            "no mail can be sent, because AITBC_SMTP_URL is not set: people cannot sign up by themselves;"
+            " `aitbc admin create-user` makes their accounts"
+        )
     database = "PostgreSQL" if settings.database_url else "SQLite"
     logger.info(
         "aitbc %s is ready on %s",

@@ -11,10 +11,18 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple
 
+import msgspec
+
+from aitbc_server.api_keys.revocations import revoke_again
 from aitbc_server.app import create_app
+from aitbc_server.audit.service import AuditLog
+from aitbc_server.clock import system_clock
 from aitbc_server.db.engine import Database
+from aitbc_server.db.fences import LocalFences
+from aitbc_server.db.unit_of_work import UnitsOfWork
+from aitbc_server.host_port import host_port
 from aitbc_server.secret_keys import SecretKeys
-from aitbc_server.serving import checks, folder, presence
+from aitbc_server.serving import checks, folder, leftovers, presence, store_checks
 from aitbc_server.serving.errors import StartError
 from aitbc_server.serving.lifespan import Lifespan
 from aitbc_server.serving.listener import Listener, address_of, bind
@@ -40,11 +48,13 @@ class Role(NamedTuple):
 
     ``prepare`` runs once the database can be used, before anything is served; it gets the server's address too.
     ``beside`` is entered when the server answers there, and left when the stop begins, before connections are let go.
+    ``second_signal_ends``: see ``stop_signals``.
     """
 
     may_migrate: bool
     prepare: Callable[[Database, SecretKeys, str], Awaitable[None]]
     beside: Callable[[str], AbstractAsyncContextManager[None]]
+    second_signal_ends: bool = True
 
 
 def run(settings: Settings, role: Role) -> int:
@@ -53,10 +63,16 @@ def run(settings: Settings, role: Role) -> int:
     Everything is in this process: its death, even by SIGKILL, frees the port and the folder.
     """
     folder.prepare(settings.data_dir)
+    with bind(settings.host, settings.port) as listening:
+        return serve_on(listening, settings, role)
+
+
+def serve_on(listening: socket.socket, settings: Settings, role: Role) -> int:
+    """As ``run``, on a socket that is bound. The folder is there."""
     lock = folder.FolderLock(settings.data_dir)
     lock.acquire()
     try:
-        with bind(settings.host, settings.port) as listening, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             end = runner.run(_serve(settings, role, listening, lock))
             if not end.drained:
                 # Threads that still hold a request would keep the process from ending.
@@ -83,29 +99,48 @@ class _End(NamedTuple):
 async def _serve(settings: Settings, role: Role, listening: socket.socket, lock: folder.FolderLock) -> _End:
     database = Database(settings.sqlalchemy_url)
     try:
-        await checks.ensure_schema(database, may_migrate=role.may_migrate or database.is_sqlite)
-        secret_keys = await checks.load_secret_keys(settings, database)
-        async with presence.holding(database):
+        secret_keys = await ready_to_serve(settings, role, database)
+        # What nodes must not keep for themselves is in the store that they share.
+        async with presence.holding(database, in_fleet=bool(settings.valkey_url)):
             await role.prepare(database, secret_keys, url_of(*address_of(listening)))
             return await _serve_requests(settings, role, listening, lock)
     finally:
         await database.close()
 
 
+async def ready_to_serve(settings: Settings, role: Role, database: Database) -> SecretKeys:
+    """All that must hold before anything is served. Raises StartError."""
+    await checks.ensure_schema(database, may_migrate=role.may_migrate or database.is_sqlite)
+    secret_keys = await checks.load_secret_keys(settings, database)
+    if settings.valkey_url:
+        await store_checks.ensure_fit(settings.valkey_url)
+    await leftovers.store(settings, database)
+    await _revoke_again(settings, database, secret_keys)
+    return secret_keys
+
+
+async def _revoke_again(settings: Settings, database: Database, secret_keys: SecretKeys) -> None:
+    """A restored backup revives no key that was revoked after it was made. Other nodes hear of it by the outbox."""
+    units = UnitsOfWork(database, LocalFences(lambda tenant_ids: None), system_clock)
+    async with checks.explained(database):
+        await revoke_again(units, AuditLog(secret_keys, system_clock), settings.data_dir)
+
+
 async def _serve_requests(settings: Settings, role: Role, listening: socket.socket, lock: folder.FolderLock) -> _End:
     stopping = Stopping()
-    app = create_app(settings, stopping=stopping)
+    host, port = address_of(listening)
+    # Links lead to the port that is really listened on, where any free one was asked for.
+    app = create_app(msgspec.structs.replace(settings, port=port), stopping=stopping)
     lifespan = Lifespan(app)
     try:
         await lifespan.start()
     except OSError as error:
         raise StartError(f"the data folder {settings.data_dir} cannot be used: {reason(error)}") from error
     _settle_memory()
-    host, port = address_of(listening)
     url = url_of(host, port)
     listener = Listener(app, listening)
     serving = asyncio.create_task(listener.serve(), name="serving")
-    with stop_signals() as stop:
+    with stop_signals(second_ends=role.second_signal_ends) as stop:
         asked = asyncio.create_task(stop.wait(), name="stop signal")
         ready = asyncio.create_task(until_ready(host, port), name="waiting for the server")
         await asyncio.wait({serving, asked, ready}, return_when=asyncio.FIRST_COMPLETED)
@@ -154,4 +189,4 @@ async def _stop(listener: Listener, serving: asyncio.Task[None], lifespan: Lifes
 
 def url_of(host: str, port: int) -> str:
     """The address as a URL."""
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http://{host_port(host, port)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aitbc_server.db.base import Base
@@ -29,3 +29,28 @@ class TenantRow(Base):
     plan_id: Mapped[str] = mapped_column(ForeignKey("plans.id"), index=True)
     suspended_at: Mapped[OptionalTime]
     created_at: Mapped[Time]
+
+
+class PlanRequestRow(Base):
+    """Somebody's request for another plan. ``state``: open, approved, refused or withdrawn.
+
+    ``requested_by`` and ``decided_by`` are user ids without a foreign key: a request outlives who made it.
+    """
+
+    __tablename__ = "plan_requests"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    tenant_id: Mapped[TenantIdColumn] = mapped_column(ForeignKey("tenants.id"))
+    plan_id: Mapped[str] = mapped_column(String(63), ForeignKey("plans.id"))
+    requested_by: Mapped[str] = mapped_column(String(64))
+    requested_at: Mapped[Time]
+    note: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(10))
+    decided_at: Mapped[OptionalTime]
+    decided_by: Mapped[str | None] = mapped_column(String(64))
+    answer: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (
+        Index("ix_plan_requests_list", "tenant_id", "requested_at", "id"),
+        Index("ix_plan_requests_state", "state", "requested_at", "id"),
+    )

@@ -7,9 +7,10 @@ from aitbc_server.actor import Actor
 from aitbc_server.audit.service import AuditLog
 from aitbc_server.db.unit_of_work import UnitsOfWork
 from aitbc_server.errors import Code, DomainError, conflict, invalid
+from aitbc_server.names import check_title
 from aitbc_server.tenants import repository
 from aitbc_server.tenants.model import PlanRow
-from aitbc_server.tenants.service import check_slug, check_title
+from aitbc_server.tenants.service import check_slug
 from aitbc_server.wire import to_builtins
 
 MAX_LIMIT_PER_MINUTE = 10_000_000

@@ -7,11 +7,11 @@ import re
 from aitbc.schemas.common import TENANT_ID_PATTERN
 from aitbc.schemas.tenants import Tenant
 from aitbc_server.actor import Actor
-from aitbc_server.api_keys.fields import check_name
 from aitbc_server.audit.service import AuditLog
 from aitbc_server.clock import now
 from aitbc_server.db.unit_of_work import UnitOfWork, UnitsOfWork
 from aitbc_server.errors import Code, DomainError, conflict, invalid
+from aitbc_server.names import check_title
 from aitbc_server.tenants import repository
 from aitbc_server.tenants.model import TenantRow
 from aitbc_server.wire import to_builtins
@@ -19,8 +19,6 @@ from aitbc_server.wire import to_builtins
 #: The tenant that holds operators' own keys, and the audit log of what concerns no single tenant.
 OPERATOR_TENANT = "operator"
 OPERATOR_PLAN = "enterprise"
-
-MAX_NAME_LENGTH = 100
 
 
 class TenantService:
@@ -68,14 +66,26 @@ class TenantService:
     async def set_plan(self, actor: Actor, plan_id: str) -> Tenant:
         """Another plan: its limit holds for the next request on."""
         async with self._units.begin() as unit:
-            row = await self._locked(unit, actor)
-            before = _tenant(row)
-            await self._check_plan(unit, plan_id)
-            row.plan_id = plan_id
-            return await self._commit(unit, actor, row, before, "tenant.plan_changed")
+            tenant, changed = await self.put_on_plan(unit, actor, plan_id)
+            if changed:
+                await unit.commit()
+            return tenant
+
+    async def put_on_plan(self, unit: UnitOfWork, actor: Actor, plan_id: str) -> tuple[Tenant, bool]:
+        """As ``set_plan``, in the caller's unit of work, which is not committed; and whether anything changed."""
+        row = await self._locked(unit, actor)
+        before = _tenant(row)
+        await self._check_plan(unit, plan_id)
+        row.plan_id = plan_id
+        return await self._record(unit, actor, row, before, "tenant.plan_changed")
 
     async def suspend(self, actor: Actor) -> Tenant:
-        """Refuse all of the tenant's keys, from now on. Suspending it again changes nothing."""
+        """Refuse all of the tenant's keys, from now on. Suspending it again changes nothing.
+
+        Raises ``conflict`` for the operators' own tenant: its keys are those by which operators and gateways work.
+        """
+        if actor.tenant_id == OPERATOR_TENANT:
+            raise conflict("The operators' own tenant cannot be suspended. To stop a key of it, revoke the key.")
         async with self._units.begin() as unit:
             row = await self._locked(unit, actor)
             before = _tenant(row)
@@ -100,7 +110,16 @@ class TenantService:
         return made
 
     async def _commit(self, unit: UnitOfWork, actor: Actor, row: TenantRow, before: Tenant, action: str) -> Tenant:
-        """Record and commit what was changed; what was not changed leaves no trace."""
+        """Record and commit what was changed."""
+        tenant, changed = await self._record(unit, actor, row, before, action)
+        if changed:
+            await unit.commit()
+        return tenant
+
+    async def _record(
+        self, unit: UnitOfWork, actor: Actor, row: TenantRow, before: Tenant, action: str
+    ) -> tuple[Tenant, bool]:
+        """Record what was changed; what was not changed leaves no trace."""
         after = _tenant(row)
         was, became = to_builtins(before), to_builtins(after)
         fields = [field for field in became if was[field] != became[field]]
@@ -114,8 +133,7 @@ class TenantService:
                 after={field: became[field] for field in fields},
             )
             unit.makes_stale(row.id)
-            await unit.commit()
-        return after
+        return after, bool(fields)
 
     async def _locked(self, unit: UnitOfWork, actor: Actor) -> TenantRow:
         return _found(await repository.tenant(unit.session, actor.tenant_id, for_update=True), actor.tenant_id)
@@ -132,13 +150,6 @@ def check_slug(field: str, text: str) -> str:
     if re.fullmatch(TENANT_ID_PATTERN, text) is None or text.endswith("\n"):
         raise invalid(field, "must have 1 to 63 lower case letters, digits and hyphens, and no hyphen at its ends")
     return text
-
-
-def check_title(name: str) -> str:
-    """A name for people."""
-    if len(name) > MAX_NAME_LENGTH:
-        raise invalid("name", f"must have at most {MAX_NAME_LENGTH} characters")
-    return check_name(name)
 
 
 def _found(row: TenantRow | None, tenant_id: str) -> TenantRow:

@@ -14,10 +14,10 @@ from aitbc_server.actor import Actor
 from aitbc_server.clock import now
 from aitbc_server.errors import Code
 from aitbc_server.gate.operations import Operation
-from aitbc_server.query_times import TIME_SCHEMA, parse_time
-from aitbc_server.routing import for_operation
 from aitbc_server.usage.service import UsageService
 from aitbc_server.usage.span import span
+from aitbc_server.web.query_times import TIME_SCHEMA, parse_time
+from aitbc_server.web.routing import for_operation
 
 TENANT_USAGE = Operation("usage.get", Scope.USAGE_READ, own_key=True)
 KEY_USAGE = Operation("api_keys.usage", Scope.USAGE_READ, own_key=True)
@@ -34,7 +34,13 @@ To = Annotated[
         name="to", schema_extra=TIME_SCHEMA, description="The end, which is not in the range. Default: now."
     ),
 ]
-Width = Annotated[Granularity, QueryParameter(description="The width of a point; at most 1500 of them in the range.")]
+Width = Annotated[
+    Granularity,
+    QueryParameter(
+        description="The width of a point; at most 1500 of them in the range. Minutes are kept for 7 days, hours for "
+        "90 and days for ever, unless the server is set otherwise; the answer has what is there."
+    ),
+]
 Group = Annotated[GroupBy | None, QueryParameter(description="A series for each of these. Default: one series.")]
 
 

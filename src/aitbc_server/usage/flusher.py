@@ -13,8 +13,8 @@ from aitbc_server.clock import Clock, from_ms
 from aitbc_server.db.engine import Database
 from aitbc_server.gate.counter import MINUTE_US, Ledger, UsageCounter
 from aitbc_server.periodic import repeating
-from aitbc_server.usage import repository
 from aitbc_server.usage.journal import Journal
+from aitbc_server.usage.storing import minute_row, store
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +23,6 @@ JOURNAL_INTERVAL_S = 0.1
 STORE_INTERVAL_S = 1.0
 # A stop takes at most 5 s, and requests in flight get most of them. What a slow database misses is in the journal.
 STORE_AT_THE_END_S = 1.2
-# Other writers get their turn between transactions of this size.
-ROWS_A_TRANSACTION = 500
 
 
 class UsageFlusher:
@@ -96,31 +94,17 @@ class UsageFlusher:
                     await self._store(ledger)
             journal.rewrite(self._counter.ledgers())
         except Exception as error:
-            logger.warning("usage counts stay in the journal until the next start: %s", error or "the database hangs")
+            logger.warning(
+                "usage counts stay in the journal until the next start: %s", str(error) or "the database hangs"
+            )
 
     async def _store(self, ledger: Ledger) -> None:
         total = ledger.total
-        for rows in _rows(ledger):
-            async with self._database.write() as session:
-                await repository.raise_counts(session, rows)
-                await session.commit()
+        await store(self._database, _rows(ledger))
         self._counter.forget(ledger, total)
 
 
-def _rows(ledger: Ledger) -> Iterator[list[dict[str, Any]]]:
+def _rows(ledger: Ledger) -> Iterator[dict[str, Any]]:
     minute = from_ms(ledger.minute_us // 1000)
-    counts = list(ledger.counts.items())
-    for start in range(0, len(counts), ROWS_A_TRANSACTION):
-        yield [
-            {
-                "tenant_id": tenant_id,
-                "environment": environment,
-                "minute": minute,
-                "kid": kid,
-                "outcome": outcome,
-                "operation": operation,
-                "source": ledger.source,
-                "count": count,
-            }
-            for ((tenant_id, environment, kid), operation, outcome), count in counts[start : start + ROWS_A_TRANSACTION]
-        ]
+    for ((tenant_id, environment, kid), operation, outcome), count in list(ledger.counts.items()):
+        yield minute_row(ledger.source, minute, tenant_id, environment, kid, operation, outcome, count)

@@ -5,8 +5,9 @@ bridges the time between, at a few bytes a count. It survives the end of the pro
 synced, so a power cut may take what the system had not written out yet (some seconds).
 
 The file is a row of frames: length and CRC32 of the body (little endian, 32 bits each), then the body in msgpack:
-``[source, minute in µs, [new keys], [key number, count, key number, count, ...]]``. Keys are numbered in the order in
-which they first appear. Counts are cumulative, so that reading one twice counts nothing twice.
+``[source, minute in µs, [new keys], [tally numbers], [their counts]]``. Tallies are numbered in the order in which they
+first appear; a new one is named by its key, which may have several, each with a part of the key's count. Counts are
+cumulative, so that reading one twice counts nothing twice.
 """
 
 from __future__ import annotations
@@ -16,18 +17,19 @@ import logging
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from aitbc_server.gate.counter import CountKey, Ledger
+from aitbc_server.gate.counter import CountKey, Ledger, Tally
 
 logger = logging.getLogger(__name__)
 
 _HEADER = struct.Struct("<II")
-_Body = tuple[str, int, list[CountKey], list[int]]
+_Body = tuple[str, int, list[CountKey], list[int], list[int]]
 _decoder = msgspec.msgpack.Decoder(_Body)
 
 # A file that outgrows this, while the database is away, is written anew with one number a count.
@@ -61,7 +63,7 @@ class Journal:
         self._file: int | None = None
         self._size = 0
         self._compact_at = MIN_COMPACT_BYTES
-        self._numbers: dict[CountKey, int] = {}
+        self._numbers: dict[Tally, int] = {}
 
     @property
     def needs_rewrite(self) -> bool:
@@ -77,10 +79,9 @@ class Journal:
         return _read(data, self._path)
 
     def append(self, ledgers: Iterable[Ledger]) -> None:
-        """Write down every count that changed, in one write. Raises OSError; the counts then still are ``changed``."""
+        """Write down every count that changed, in one write. Raises OSError; then the file ``needs_rewrite``."""
         assert self._file is not None
-        changed = [ledger for ledger in ledgers if ledger.changed]
-        data = b"".join(self._frame(ledger, ledger.changed) for ledger in changed)
+        data = b"".join(self._frame(ledger, changed) for ledger in ledgers if (changed := ledger.take_changed()))
         if not data:
             return
         try:
@@ -90,29 +91,23 @@ class Journal:
             self._close_file()
             raise
         self._size += len(data)
-        for ledger in changed:
-            ledger.changed.clear()
 
     def rewrite(self, ledgers: Iterable[Ledger]) -> None:
         """Begin the file anew with just these ledgers, in place of the old one or not at all. Raises OSError."""
-        held = list(ledgers)
+        # The numbers are those of the new file from here on: nothing may be appended to the old one, whatever happens.
+        self._close_file()
         self._numbers = {}
-        data = b"".join(self._frame(ledger, ledger.counts) for ledger in held)
+        data = b"".join(map(self._whole_frame, ledgers))
         fresh_path = self._path.with_suffix(".new")
         fresh = os.open(fresh_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         try:
             _write(fresh, data)
             fresh_path.replace(self._path)
         except OSError:
-            # The numbers are of the file that failed: nothing may be appended to the old one.
             os.close(fresh)
-            self._close_file()
             raise
-        self._close_file()
         self._file, self._size = fresh, len(data)
         self._compact_at = max(MIN_COMPACT_BYTES, 2 * len(data))
-        for ledger in held:
-            ledger.changed.clear()
 
     def close(self) -> None:
         """Let go of the file and the lock."""
@@ -124,17 +119,19 @@ class Journal:
             os.close(self._file)
             self._file = None
 
-    def _frame(self, ledger: Ledger, keys: Iterable[CountKey]) -> bytes:
-        numbers, counts = self._numbers, ledger.counts
+    def _whole_frame(self, ledger: Ledger) -> bytes:
+        # First, so that what is counted meanwhile is written down once more, and not left out.
+        ledger.take_changed()
+        return self._frame(ledger, list(ledger.tallies))
+
+    def _frame(self, ledger: Ledger, tallies: Collection[Tally]) -> bytes:
+        numbers = self._numbers
         new_keys: list[CountKey] = []
-        numbered: list[int] = []
-        for key in keys:
-            number = numbers.get(key)
-            if number is None:
-                number = numbers[key] = len(numbers)
-                new_keys.append(key)
-            numbered += (number, counts[key])
-        body = msgspec.msgpack.encode((ledger.source, ledger.minute_us, new_keys, numbered))
+        for tally in set(tallies).difference(numbers):
+            numbers[tally] = len(numbers)
+            new_keys.append(tally.key)
+        numbered = [list(map(each.__getitem__, tallies)) for each in (numbers, ledger.tallies)]
+        body = msgspec.msgpack.encode((ledger.source, ledger.minute_us, new_keys, *numbered))
         return _HEADER.pack(len(body), zlib.crc32(body)) + body
 
 
@@ -145,18 +142,25 @@ def _write(file: int, data: bytes) -> None:
 
 
 def _read(data: bytes, path: Path) -> list[Journalled]:
-    ledgers: dict[tuple[str, int], dict[CountKey, int]] = {}
+    ledgers: dict[tuple[str, int], dict[int, int]] = {}
     keys: list[CountKey] = []
     position = 0
     while (frame := _body(data, position)) is not None:
-        (source, minute_us, new_keys, numbered), position = frame
+        (source, minute_us, new_keys, numbers, counts), position = frame
         keys += new_keys
-        counts = ledgers.setdefault((source, minute_us), {})
-        for number, count in zip(numbered[::2], numbered[1::2], strict=True):
-            counts[keys[number]] = max(count, counts.get(keys[number], 0))
+        tallies = ledgers.setdefault((source, minute_us), {})
+        for number, count in zip(numbers, counts, strict=True):
+            tallies[number] = max(count, tallies.get(number, 0))
     if position != len(data):
         logger.warning("%s: the last %d bytes are torn; counts in them are lost", path, len(data) - position)
-    return [Journalled(source, minute_us, counts) for (source, minute_us), counts in ledgers.items()]
+    return [Journalled(*ledger, _by_key(tallies, keys)) for ledger, tallies in ledgers.items()]
+
+
+def _by_key(tallies: Mapping[int, int], keys: Sequence[CountKey]) -> Mapping[CountKey, int]:
+    counts: Counter[CountKey] = Counter()
+    for number, count in tallies.items():
+        counts[keys[number]] += count
+    return counts
 
 
 def _body(data: bytes, position: int) -> tuple[_Body, int] | None:

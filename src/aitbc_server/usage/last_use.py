@@ -24,7 +24,8 @@ from aitbc.schemas.api_keys import ApiKey
 from aitbc_server.api_keys.model import ApiKeyRow
 from aitbc_server.clock import US_PER_S, Clock, Timestamp, from_ms, to_ms
 from aitbc_server.db.engine import Database
-from aitbc_server.gate.records import Credential, KeyRecord
+from aitbc_server.gate.credential import Credential
+from aitbc_server.gate.records import KeyRecord
 from aitbc_server.ids import kid_of
 from aitbc_server.periodic import repeating
 
@@ -36,6 +37,9 @@ SAVE_INTERVAL_US = 60 * US_PER_S
 KEYS_A_TRANSACTION = 500
 # An IPv6 address with a long zone must not spoil the write for all the others.
 _ADDRESS_LENGTH = 45
+_MAX_ADDRESSES = 10_000
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Use(NamedTuple):
@@ -54,32 +58,47 @@ class PreviousUse(NamedTuple):
 
 class LastUses:
     """Implements ``UseRecorder`` and ``LastUse``: in memory at once; in the database with the next flush for a key that
-    was not used lately, else once a minute, and when the server stops."""
+    was not used lately, else once a minute, and when the server stops. Uses may come from several threads."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        # The hot path touches only these two; a flush folds the first into what is held.
-        self._fresh: dict[str, Use] = {}
+        # The hot path touches only these; a flush folds them into what is held.
+        self._fresh: list[Credential] = []
         self._previous: dict[str, PreviousUse] = {}
-        # What the database may not have yet. A key is due, or waiting because it was written within the last minute.
+        # What the database may not have yet. A key is due, or waiting because it was written within the last minute:
+        # until that is over nobody tells of its next uses, which stand in its credentials.
         self._held: dict[str, Use] = {}
         self._due: set[str] = set()
-        self._waiting: set[str] = set()
+        self._waiting: dict[str, list[Credential]] = {}
         self._written_at_us: dict[str, int] = {}
+        # Many keys come from one address: it is held once.
+        self._addresses: dict[str, str] = {}
 
     def used(self, credential: Credential, now_us: int, client_ip: str | None) -> None:
-        """See ``UseRecorder``."""
-        kid = credential.record.kid
-        self._fresh[kid] = Use(now_us, client_ip)
+        """See ``UseRecorder``.
+
+        No lock: whichever two of these lines another thread's fold comes between, the next fold finds the use. The
+        address comes first: of a time that is stored, the address is not changed any more.
+        """
+        if client_ip is None:
+            credential.used_ip = None
+        else:
+            credential.used_ip = self._addresses.get(client_ip) or self._new_address(client_ip)
+        credential.used_at_us = now_us
         if credential.is_previous and credential.expires_at_us is not None:
-            self._previous[kid] = PreviousUse(now_us, credential.expires_at_us)
+            self._previous[credential.record.kid] = PreviousUse(now_us, credential.expires_at_us)
+        if not credential.use_is_told:
+            credential.use_is_told = True
+            self._fresh.append(credential)
 
     def freshen(self, key: ApiKey) -> ApiKey:
         """``key`` as the database has it, with what is newer in memory put in."""
         kid = kid_of(key.id) or ""
-        use, previous, shown = self._latest(kid), self._previous.get(kid), key.previous_secret
-        if use is not None:
+        self._fold()
+        previous, shown = self._previous.get(kid), key.previous_secret
+        uses = [use] if (use := self._held.get(kid)) else []
+        for use in (*uses, *map(_use_of, self._waiting.get(kid, ()))):
             key.last_used_at, key.last_used_ip = _newer(key.last_used_at, key.last_used_ip, use)
         if previous is not None and shown is not None and to_ms(shown.expires_at) == previous.expires_at_us // 1000:
             shown.last_used_at, _ = _newer(shown.last_used_at, None, Use(previous.at_us, None))
@@ -87,12 +106,17 @@ class LastUses:
 
     def document_tail(self, credential: Credential) -> bytes:
         """See ``LastUse``. Whoever asks has just used the key, so there always is a use."""
-        use = self._latest(credential.record.kid) or Use(self._clock(), None)
-        return b',"last_used_at":%b,"last_used_ip":%b,"previous_secret":%b}' % (
-            _json_time(use.at_us),
-            b"null" if use.client_ip is None else msgspec.json.encode(use.client_ip),
-            self._previous_document(credential.record),
+        record = credential.record
+        parts = (
+            b',"last_used_at":',
+            _json_time(credential.used_at_us or self._clock()),
+            b',"last_used_ip":',
+            b"null" if credential.used_ip is None else _encode(credential.used_ip),
+            b',"previous_secret":',
+            b"null" if record.previous_expires_at_us is None else self._previous_document(record),
+            b"}",
         )
+        return b"".join(parts)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -103,7 +127,7 @@ class LastUses:
             async with asyncio.timeout(FLUSH_AT_THE_END_S):
                 await self.flush(everything=True)
         except Exception as error:
-            logger.warning("the last use of some keys was not stored: %s", error or "the database hangs")
+            logger.warning("the last use of some keys was not stored: %s", str(error) or "the database hangs")
 
     async def flush(self, *, everything: bool = False) -> None:
         """Write what is due, never backwards; with ``everything``, all that the database does not have."""
@@ -111,8 +135,7 @@ class LastUses:
         self._fold()
         self._end_waiting(now_us)
         if everything:
-            self._due |= self._waiting
-            self._waiting.clear()
+            self._end_waiting_of(*self._waiting)
         due = sorted(self._due)
         for start in range(0, len(due), KEYS_A_TRANSACTION):
             kids = due[start : start + KEYS_A_TRANSACTION]
@@ -123,8 +146,11 @@ class LastUses:
                 self._written_at_us.pop(kid, None)
                 self._written_at_us[kid] = now_us
 
-    def _latest(self, kid: str) -> Use | None:
-        return self._fresh.get(kid) or self._held.get(kid)
+    def _new_address(self, client_ip: str) -> str:
+        if len(self._addresses) >= _MAX_ADDRESSES:
+            self._addresses.clear()
+        self._addresses[client_ip] = client_ip
+        return client_ip
 
     def _previous_document(self, record: KeyRecord) -> bytes:
         expires_at_us = record.previous_expires_at_us
@@ -138,22 +164,37 @@ class LastUses:
         return b'{"expires_at":%b,"last_used_at":%b}' % (_json_time(expires_at_us), used)
 
     def _fold(self) -> None:
-        fresh, self._fresh = self._fresh, {}
-        for kid, use in fresh.items():
+        fresh = self._fresh.copy()
+        del self._fresh[: len(fresh)]
+        for credential in fresh:
+            kid = credential.record.kid
+            if kid in self._written_at_us:
+                self._waiting.setdefault(kid, []).append(credential)
+            else:
+                self._hold(kid, credential)
+
+    def _hold(self, kid: str, credential: Credential) -> None:
+        credential.use_is_told = False
+        use, held = _use_of(credential), self._held.get(kid)
+        # A key's current and its previous secret are two credentials.
+        if held is None or held.at_us <= use.at_us:
             self._held[kid] = use
-            (self._waiting if kid in self._written_at_us else self._due).add(kid)
+        self._due.add(kid)
 
     def _end_waiting(self, now_us: int) -> None:
         """Of keys that were written a minute ago: those used since are due, the others are in the database."""
         ended = list(takewhile(lambda entry: entry[1] + SAVE_INTERVAL_US <= now_us, self._written_at_us.items()))
         for kid, _ in ended:
             del self._written_at_us[kid]
-            if kid in self._waiting:
-                self._waiting.discard(kid)
-                self._due.add(kid)
-            elif kid not in self._due:
+            self._end_waiting_of(kid)
+            if kid not in self._due:
                 del self._held[kid]
                 self._previous.pop(kid, None)
+
+    def _end_waiting_of(self, *kids: str) -> None:
+        for kid in kids:
+            for credential in self._waiting.pop(kid, ()):
+                self._hold(kid, credential)
 
     async def _write(self, kids: Sequence[str]) -> None:
         uses = [
@@ -172,6 +213,10 @@ class LastUses:
             if previous:
                 await connection.execute(_SET_PREVIOUS_USE, previous)
             await session.commit()
+
+
+def _use_of(credential: Credential) -> Use:
+    return Use(credential.used_at_us, credential.used_ip)
 
 
 def _newer(at: datetime | None, client_ip: str | None, use: Use) -> tuple[datetime | None, str | None]:
@@ -199,11 +244,15 @@ _SET_PREVIOUS_USE = (
 )
 
 
+# The end of a time, for every millisecond.
+_MILLISECONDS = tuple(b'.%03dZ"' % number for number in range(1000))
+
+
 @lru_cache(maxsize=64)
 def _second(second: int) -> bytes:
-    return b'"' + from_ms(second * 1000).text()[:-4].encode()
+    return b'"' + from_ms(second * 1000).text()[:-5].encode()
 
 
 def _json_time(at_us: int) -> bytes:
     second, rest_us = divmod(at_us, US_PER_S)
-    return b'%b%03dZ"' % (_second(second), rest_us // 1000)
+    return _second(second) + _MILLISECONDS[rest_us // 1000]

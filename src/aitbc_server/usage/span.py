@@ -8,9 +8,9 @@ from typing import NamedTuple
 from aitbc.schemas.usage import Granularity
 from aitbc_server.clock import Timestamp, from_ms, to_ms
 from aitbc_server.errors import invalid
+from aitbc_server.usage.levels import DAY_MS, HOUR_MS, MINUTE_MS, floor
 
-MINUTE_MS = 60_000
-STEP_MS = {Granularity.MINUTE: MINUTE_MS, Granularity.HOUR: 60 * MINUTE_MS, Granularity.DAY: 24 * 60 * MINUTE_MS}
+STEP_MS = {Granularity.MINUTE: MINUTE_MS, Granularity.HOUR: HOUR_MS, Granularity.DAY: DAY_MS}
 DEFAULT_RANGE = timedelta(hours=24)
 MAX_INTERVALS = 1500
 
@@ -38,7 +38,7 @@ def span(from_: Timestamp | None, to: Timestamp | None, granularity: Granularity
     start = from_ or max(end - DEFAULT_RANGE, from_ms(0))
     if to_ms(start) >= to_ms(end):
         raise invalid("from", "expected a time before the end of the range, which is " + end.text())
-    first_ms = to_ms(start) // MINUTE_MS * MINUTE_MS
+    first_ms = floor(to_ms(start), MINUTE_MS)
     last_ms = -(-to_ms(end) // MINUTE_MS) * MINUTE_MS
     step_ms = STEP_MS[granularity]
     if -(-last_ms // step_ms) - first_ms // step_ms > MAX_INTERVALS:

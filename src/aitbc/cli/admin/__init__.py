@@ -11,6 +11,8 @@ from aitbc.cli.admin.imports import import_keys
 from aitbc.cli.admin.keys import create_key
 from aitbc.cli.admin.plans import create_plan, list_plans, update_plan
 from aitbc.cli.admin.tenants import create_tenant, list_tenants, resume_tenant, set_plan, suspend_tenant
+from aitbc.cli.admin.transfer import export, import_, renew_fences
+from aitbc.cli.admin.users import create_user, disable_user, enable_user, end_sessions
 from aitbc.cli.lazy import Group
 
 
@@ -35,8 +37,15 @@ for command in (
     update_plan,
     create_key,
     import_keys,
+    create_user,
+    disable_user,
+    enable_user,
+    end_sessions,
     verify_audit,
     migrate,
+    export,
+    import_,
+    renew_fences,
     doctor,
 ):
     admin.add_command(command)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from aitbc.cli.admin.operate import operate
-from aitbc.cli.errors import EXIT_ERROR, CommandError, say_error
+from aitbc.cli.errors import EXIT_ERROR, CommandError
 from aitbc.cli.lazy import Command
-from aitbc.cli.output import note, print_json
+from aitbc.cli.output import counted, note, print_json
+from aitbc.cli.reporting import say_error
 from aitbc.cli.settings import Settings, pass_settings
 
 if TYPE_CHECKING:
@@ -24,20 +25,20 @@ if TYPE_CHECKING:
     "head_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Heads that --write-head kept elsewhere: with them a cut tail shows too.",
+    help="A file of --write-head: with it, rows that were cut off at the end show too.",
 )
 @click.option(
     "--write-head",
     "new_head_file",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write the heads of the chains here, if all is well. Keep it where who can write the database cannot.",
+    help="If all is well, write the heads of the chains here. Keep the file out of reach of the database's users.",
 )
 @pass_settings
 def verify_audit(settings: Settings, /, head_file: Path | None, new_head_file: Path | None) -> None:
     """Check that the audit log was not tampered with.
 
-    No row may have been edited, removed or moved. It names the first such row of each tenant, and the exit code is 1.
+    No row may have been edited, removed or moved. It names the first such row of each tenant, and exits with 1.
     """
     from aitbc_server.audit import verify
 
@@ -62,7 +63,7 @@ def _show(settings: Settings, report: Report) -> None:
     if settings.json:
         print_json(report)
     elif report.ok:
-        note(f"All is as it was written: {report.events} events of {report.tenants} tenants.")
+        note(f"All is as it was written: {counted(report.events, 'event')} of {counted(report.tenants, 'tenant')}.")
     else:
         for finding in report.findings:
             say_error(settings, _line(finding))

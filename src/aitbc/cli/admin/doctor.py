@@ -14,7 +14,7 @@ from aitbc.cli.server_start import clear_faults, server_settings
 from aitbc.cli.settings import Settings, pass_settings
 
 if TYPE_CHECKING:
-    from aitbc_server.serving.doctor import Finding
+    from aitbc_server.serving.findings import Finding
 
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -24,8 +24,9 @@ _STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 def doctor(settings: Settings) -> None:
     """Look at the installation and say what is wrong with it.
 
-    It looks at the folder, the secret key, the database, the keys, the clock and the server, and changes nothing.
-    The exit code is 1 where something fails.
+    It looks at the folder, the secret key, Valkey, the database, the keys, the clock and the server, and changes
+    nothing.
+    It exits with 1 if something is wrong.
     """
     from aitbc_server.clock import system_clock
     from aitbc_server.serving.doctor import examine

@@ -11,12 +11,12 @@ from aitbc.cli.admin.operate import operate, operator
 from aitbc.cli.errors import CommandError
 from aitbc.cli.key_views import LIST_COLUMNS, list_row
 from aitbc.cli.lazy import Command
-from aitbc.cli.output import note, print_json, print_table
+from aitbc.cli.output import counted, note, print_json, print_table
 from aitbc.cli.settings import Settings, pass_settings
 
 if TYPE_CHECKING:
-    from aitbc.schemas.api_keys import ApiKey
     from aitbc_server.api_keys.import_file import ImportedLine
+    from aitbc_server.api_keys.imports import Imported
     from aitbc_server.serving.installation import Installation
 
 
@@ -36,27 +36,39 @@ def import_keys(settings: Settings, /, file: IO[bytes]) -> None:
     lines, problems = parse_lines(file.read())
     if problems:
         raise CommandError("\n  ".join(["nothing was imported:", *problems]))
-    operate(settings, lambda it: _import(it, lines), lambda keys: _show(settings, keys))
+    operate(settings, lambda it: _import(it, lines), lambda imported: _show(settings, imported))
 
 
-async def _import(installation: Installation, lines: Iterable[ImportedLine]) -> list[ApiKey]:
+async def _import(installation: Installation, lines: Iterable[ImportedLine]) -> list[Imported]:
     from aitbc_server.errors import DomainError
 
-    keys: list[ApiKey] = []
+    imported: list[Imported] = []
     for line in lines:
         actor = operator("import-keys", line.tenant)
         try:
-            keys.append(await installation.imports.import_key(actor, line.key, line.wanted))
+            imported.append(await installation.imports.import_key(actor, line.key, line.wanted))
         except DomainError as error:
-            done = f"; the {len(keys)} keys before it are imported" if keys else ""
+            done = f"; the lines before it are imported ({_tally(imported)})" if imported else ""
             raise CommandError(f"line {line.number}: {error.detail.rstrip('.')}{done}") from error
-    return keys
+    return imported
 
 
-def _show(settings: Settings, keys: list[ApiKey]) -> None:
+def _tally(imported: list[Imported]) -> str:
+    """How many of the keys are new, and how many were here before, in words."""
+    new = sum(one.is_new for one in imported)
+    known = len(imported) - new
+    there = f"{known} {'was' if known == 1 else 'were'} here already"
+    if not new:
+        return f"no new keys; {there}" if known else "no keys"
+    return counted(new, "new key") + (f"; {there}" if known else "")
+
+
+def _show(settings: Settings, imported: list[Imported]) -> None:
+    keys = [one.key for one in imported]
     if settings.json:
         print_json(keys)
         return
-    note(f"Imported {len(keys)} keys. Delete the file: it holds what the server keeps no character of.")
+    note(f"Imported {_tally(imported)}.")
     if keys:
+        note("Now delete the file: the keys in it are secrets, and the server keeps only digests of them.")
         print_table(settings, LIST_COLUMNS, [list_row(key, settings.clock()) for key in keys], wrap={"NAME"})

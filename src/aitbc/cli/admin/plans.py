@@ -26,7 +26,7 @@ _LOG = "operator"
 @click.option("--name", metavar="NAME", help="Its name for people. [default: the id]")
 @pass_settings
 def create_plan(settings: Settings, /, plan_id: str, limit_per_minute: int, name: str | None) -> None:
-    """Add a plan to free, pro and enterprise."""
+    """Add a plan beside free, pro and enterprise."""
     operate(
         settings,
         lambda it: it.plans.create(operator("create-plan", _LOG), plan_id, limit_per_minute, name),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--name", metavar="NAME", help="Its name for people. [default: the id]")
 @pass_settings
 def create_tenant(settings: Settings, /, tenant_id: str, plan: str, name: str | None) -> None:
-    """Create a tenant: who owns keys, jobs and a plan."""
+    """Create a tenant, the owner of keys and jobs, on a plan."""
     operate(
         settings,
         lambda it: it.tenants.create(operator("create-tenant", tenant_id), plan, name),

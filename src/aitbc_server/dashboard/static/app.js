@@ -1,0 +1,131 @@
+// What pages gain where scripts run: copying, times in the reader's zone, menus that close. They work without it.
+"use strict";
+
+(() => {
+  const SECOND = 1000;
+  const UNITS = [["year", 31536000], ["month", 2592000], ["day", 86400], ["hour", 3600], ["minute", 60]];
+
+  const announce = (text) => {
+    const region = document.getElementById("announcements");
+    if (region) region.textContent = text;
+  };
+
+  // Times: exact ones in the reader's zone, relative ones kept up to date.
+  const relative = new Intl.RelativeTimeFormat("en", { numeric: "always" });
+  const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+  const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+  const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
+
+  const since = (moment) => {
+    const seconds = Math.trunc((moment - Date.now()) / SECOND);
+    const unit = UNITS.find(([, length]) => Math.abs(seconds) >= length);
+    if (!unit) return seconds > 0 ? "in less than a minute" : "just now";
+    return relative.format(Math.trunc(seconds / unit[1]), unit[0]);
+  };
+
+  const showTimes = (root) => {
+    for (const element of root.querySelectorAll("time[data-time]")) {
+      const moment = new Date(element.dateTime);
+      if (Number.isNaN(moment.valueOf())) continue;
+      const kind = element.dataset.time;
+      const text = kind === "relative" ? since(moment) : (kind === "date" ? calendar : clock).format(moment);
+      if (element.textContent !== text) element.textContent = text;
+      element.title = exact.format(moment);
+    }
+  };
+
+  // Copying. The buttons are hidden until here: without a script they would do nothing.
+  const copied = async (text) => {
+    if (navigator.clipboard && window.isSecureContext) {
+      await navigator.clipboard.writeText(text);
+      return;
+    }
+    const area = document.createElement("textarea");
+    area.value = text;
+    area.setAttribute("readonly", "");
+    document.body.append(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    if (!done) throw new Error("copying is not allowed");
+  };
+
+  const select = (element) => {
+    const range = document.createRange();
+    range.selectNodeContents(element);
+    const selection = window.getSelection();
+    selection.removeAllRanges();
+    selection.addRange(range);
+  };
+
+  const showCopying = (root) => {
+    for (const button of root.querySelectorAll("button[data-copy]")) button.hidden = false;
+  };
+
+  const copy = async (button) => {
+    const source = document.getElementById(button.dataset.copy);
+    const label = button.querySelector("[data-label]") || button;
+    const before = label.textContent;
+    try {
+      await copied(source.textContent.trim());
+      label.textContent = "Copied";
+      announce("Copied to the clipboard.");
+    } catch {
+      select(source);
+      label.textContent = "Press Ctrl+C";
+      announce("It is selected. Press Control and C to copy it.");
+    }
+    setTimeout(() => { label.textContent = before; }, 2 * SECOND);
+  };
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-copy]");
+    if (button) copy(button);
+    if (event.target.closest("[data-stored]")) leaving = false;
+    for (const menu of document.querySelectorAll("details.menu[open]")) {
+      if (!menu.contains(event.target)) menu.open = false;
+    }
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    for (const menu of document.querySelectorAll("details.menu[open]")) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    }
+  });
+
+  // A key is shown once: leaving its page by accident is asked about.
+  let leaving = document.querySelector("[data-shown-once]") !== null;
+  window.addEventListener("beforeunload", (event) => {
+    if (leaving) event.preventDefault();
+  });
+
+  // A second click does not send a form twice.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post") return;
+    if (form.dataset.sent) {
+      event.preventDefault();
+      return;
+    }
+    form.dataset.sent = "yes";
+    if (event.submitter) event.submitter.setAttribute("aria-busy", "true");
+  });
+  window.addEventListener("pageshow", (event) => {
+    if (!event.persisted) return;
+    for (const form of document.forms) {
+      delete form.dataset.sent;
+      for (const busy of form.querySelectorAll("[aria-busy]")) busy.removeAttribute("aria-busy");
+    }
+  });
+
+  const refresh = (root) => {
+    showTimes(root);
+    showCopying(root);
+  };
+  refresh(document);
+  setInterval(() => showTimes(document), 30 * SECOND);
+  // Parts that are put into the page later ask for the same.
+  document.addEventListener("aitbc:shown", (event) => refresh(event.target));
+})();

@@ -1,0 +1,206 @@
+"""The gate of a node in a fleet: what it knows of a key is compared with the store's fences in the deciding call.
+
+While the store is away the node goes on by itself: it reads the keys of all waiting requests anew from the database,
+and limits them in its own memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from asyncio import Future
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from time import monotonic
+from typing import Any
+
+from aitbc_server.gate import decision
+from aitbc_server.gate.counter import UsageCounter
+from aitbc_server.gate.credential import Credential
+from aitbc_server.gate.decision import Facts, Refusal
+from aitbc_server.gate.fence_book import FenceBook
+from aitbc_server.gate.gate import INVALID, UNAVAILABLE, Decision, Gate, rate_limited
+from aitbc_server.gate.loads import SourceUnavailableError, TurnLoads
+from aitbc_server.gate.numbers import NodeNumbers
+from aitbc_server.gate.records import LimitSet
+from aitbc_server.gate.shared_store import SharedLimits, Stale
+from aitbc_server.gate.store import ALLOWED, StoreUnavailableError
+from aitbc_server.gate.store_memory import MemoryStore
+
+logger = logging.getLogger(__name__)
+
+# So often a key may change between two questions on one request's behalf before the request gives up.
+_ROUNDS = 8
+# A connection that is closed tells what became of its calls at once.
+_SETTLED_S = 1.0
+
+NO_LIMITS = LimitSet((), 0, (b"", b""), (), b"", b"")
+
+#: Asks the store about a credential, and gives up at a moment of the monotonic clock; None: at the store's own.
+Question = Callable[[Credential, float | None], Awaitable[Decision | Stale]]
+
+
+class SharedGate(Gate):
+    """See the module. ``denies_alone``: while the store is away, nothing passes."""
+
+    def __init__(
+        self,
+        *,
+        shared: SharedLimits,
+        alone: MemoryStore,
+        counter: UsageCounter,
+        fences: FenceBook,
+        turn_loads: TurnLoads,
+        denies_alone: bool = False,
+        numbers: NodeNumbers | None = None,
+        **parts: Any,
+    ) -> None:
+        super().__init__(store=alone, **parts)
+        # Nothing here is decided without asking the store, or the database.
+        self._now = None
+        self._shared = shared
+        self._alone = alone
+        self._counter = counter
+        self._fences = fences
+        self._turn_loads = turn_loads
+        self._denies_alone = denies_alone
+        self._numbers = numbers
+        self._unsettled: set[Future[bool]] = set()
+
+    @asynccontextmanager
+    async def settling(self) -> AsyncIterator[None]:
+        """See ``Gate.settling``: the store tells of requests that were given up, or its connections end, before."""
+        try:
+            yield
+        finally:
+            if self._unsettled:
+                await asyncio.wait(self._unsettled, timeout=_SETTLED_S)
+
+    async def check(self, text: bytes, facts: Facts, cost: int) -> Decision:
+        """See ``Gate.check``."""
+        credential = self._cache.get(self._cache.digest(text))
+        if credential is None:
+            return await super().check(text, facts, cost)
+        try:
+            return await self._decide(text, credential, facts, cost)
+        except (SourceUnavailableError, StoreUnavailableError) as error:
+            logger.error("a key could not be checked: %s", error)
+            return Decision(UNAVAILABLE)
+
+    async def decide(self, text: bytes, credential: Credential, facts: Facts, cost: int) -> Decision:
+        """See ``Gate.decide``."""
+        # What was loaded may not be in the cache.
+        return await self._decide(text, None, facts, cost)
+
+    async def _decide(self, text: bytes, cached: Credential | None, facts: Facts, cost: int) -> Decision:
+        try:
+            return await self._with_current(text, lambda held, until_s: self._ask(held, until_s, facts, cost), cached)
+        except StoreUnavailableError as error:
+            if self._denies_alone:
+                raise
+            return await self._decide_alone(text, facts, cost, error.counted)
+
+    async def recheck(self, text: bytes, facts: Facts) -> Refusal | None:
+        """See ``Gate.recheck``."""
+        try:
+            decided = await self._with_current(text, lambda held, until_s: self._compare(held, until_s, facts))
+        except SourceUnavailableError:
+            return UNAVAILABLE
+        except StoreUnavailableError:
+            return UNAVAILABLE if self._denies_alone else await self._recheck_alone(text, facts)
+        return decided.refusal
+
+    async def _with_current(self, text: bytes, ask: Question, cached: Credential | None = None) -> Decision:
+        """What ``ask`` says of a record whose fences were as this node knew them; it says Stale where they were not.
+
+        Only a record that is in the cache at the very moment of asking is asked about: one that was loaded and not
+        put there may be older than the tokens of the book. ``cached``: the one that is there now, if it is at hand.
+        However often it is asked, the store gets its time once. Who has nothing current to ask about is refused: the
+        store is there, and a node that decided beside it would have a limit of its own.
+        """
+        left_s, is_first = self._shared.timeout_s, True
+        for _ in range(_ROUNDS):
+            if cached is None:
+                digest = self._cache.digest(text)
+                cached = self._cache.get(digest)
+                if cached is None:
+                    if await self._loads.load(text, digest) is None:
+                        return Decision(INVALID)
+                    continue
+            began_s = monotonic()
+            answer = await ask(cached, None if is_first else began_s + left_s)
+            if not isinstance(answer, Stale):
+                return answer
+            is_first = False
+            left_s -= monotonic() - began_s
+            if left_s <= 0:
+                raise StoreUnavailableError("the store did not answer in time")
+            self._fences.renew(answer.tokens)
+            cached = None
+        logger.error("a key could not be checked: it changes faster than it can be read")
+        return Decision(UNAVAILABLE)
+
+    async def _ask(self, held: Credential, until_s: float | None, facts: Facts, cost: int) -> Decision | Stale:
+        refusal, tenant, limits, usage_id = self._before_limits(held, facts, self._clock())
+        fences = self._fences.expected(held.record.tenant.id, tenant.id)
+        outcome = ALLOWED if refusal is None else refusal.code
+        taken = await self._shared.take(
+            tenant.id, limits, 0 if refusal else cost, usage_id, facts.operation.id, outcome, fences, until_s=until_s
+        )
+        if isinstance(taken, Stale):
+            return taken
+        if not taken.allowed:
+            refusal = rate_limited(taken)
+        if refusal is None and self._numbers is not None:
+            self._numbers.allowed[facts.operation.id] += 1
+        return Decision(refusal, held, tenant, limits, taken, cost)
+
+    async def _compare(self, held: Credential, until_s: float | None, facts: Facts) -> Decision | Stale:
+        tenant = decision.acting_tenant(held, facts.tenant_id) or held.record.tenant
+        fences = self._fences.expected(held.record.tenant.id, tenant.id)
+        taken = await self._shared.take(tenant.id, NO_LIMITS, 0, None, "", "", fences, until_s=until_s)
+        return taken if isinstance(taken, Stale) else Decision(self.refusal(held, facts))
+
+    async def _decide_alone(self, text: bytes, facts: Facts, cost: int, counted: Future[bool] | None) -> Decision:
+        held = await self._turn_loads.load(text)
+        if held is None:
+            return Decision(INVALID)
+        now_us = self._clock()
+        refusal, tenant, limits, usage_id = self._before_limits(held, facts, now_us)
+        taken = self._alone.take_uncounted(now_us, tenant.id, limits.limits, 0 if refusal else cost)
+        if not taken.allowed:
+            refusal = rate_limited(taken)
+        operation, outcome = facts.operation.id, ALLOWED if refusal is None else refusal.code
+
+        def count(done: Future[bool] | None = None) -> None:
+            # What the store counted after all must not be counted twice.
+            was_late = done is not None and done.result()
+            if not was_late:
+                self._counter.add(now_us, usage_id, operation, outcome)
+            self._note_alone(operation, outcome, was_late=was_late)
+
+        if counted is None:
+            count()
+        else:
+            self._unsettled.add(counted)
+            counted.add_done_callback(count)
+            counted.add_done_callback(self._unsettled.discard)
+        return Decision(refusal, held, tenant, limits, taken, cost)
+
+    def _note_alone(self, operation: str, outcome: str, *, was_late: bool) -> None:
+        """For monitoring, which counts a request that was let through where its usage is not."""
+        numbers = self._numbers
+        if numbers is None:
+            return
+        numbers.alone += 1
+        if was_late:
+            numbers.late += 1
+            if outcome == ALLOWED:
+                numbers.allowed[operation] += 1
+
+    async def _recheck_alone(self, text: bytes, facts: Facts) -> Refusal | None:
+        try:
+            held = await self._turn_loads.load(text)
+        except SourceUnavailableError:
+            return UNAVAILABLE
+        return INVALID if held is None else self.refusal(held, facts)

@@ -1,0 +1,1 @@
+"""Mails to people: an outbox in the database, and who empties it."""

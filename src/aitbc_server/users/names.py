@@ -1,0 +1,26 @@
+"""What people are called, for pages that show who did something."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from sqlalchemy import select
+
+from aitbc_server.db.unit_of_work import UnitsOfWork
+from aitbc_server.users.model import UserRow
+
+
+class UserNames:
+    """Looks names up by id."""
+
+    def __init__(self, units: UnitsOfWork) -> None:
+        self._units = units
+
+    async def __call__(self, user_ids: Collection[str]) -> Mapping[str, str]:
+        """The names of those that are people's ids, and still here; one query for all of them."""
+        wanted = {each for each in user_ids if each.startswith("usr_")}
+        if not wanted:
+            return {}
+        async with self._units.read() as session:
+            rows = await session.execute(select(UserRow.id, UserRow.name).where(UserRow.id.in_(wanted)))
+            return {row[0]: row[1] for row in rows}

@@ -1,0 +1,1 @@
+"""Valkey (or Redis): one pipelined connection, found again whenever it is lost."""

@@ -1,0 +1,239 @@
+"""Answers that are given before a request reaches the event loop: the same answers, decided and counted once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from tests.gate.factories import FakeUses, call, key, tenant
+from tests.gate.served import Served
+from tests.serving.sites import Site, serving
+
+from aitbc_server.gate.answers import Answer
+from aitbc_server.gate.asgi import AnswersAtOnce
+from aitbc_server.gate.context import Context
+from aitbc_server.gate.cors import Cors
+from aitbc_server.gate.own_operations import SELF
+from aitbc_server.gate.self_handler import SelfHandler
+
+KEY = b"X-API-Key: the-right-key"
+PATH = "/v1/api-keys/self"
+REQUEST = b"GET /v1/api-keys/self HTTP/1.1\r\nHost: localhost\r\n" + KEY + b"\r\n"
+LIMIT = 20
+
+
+class Watched(SelfHandler):
+    """The handler of self, which notes on which threads it was asked, and fails as it is told."""
+
+    def __init__(self) -> None:
+        super().__init__(FakeUses())
+        self.threads: list[int] = []
+        self.error: Exception | None = None
+
+    def answer(self, context: Context) -> Answer:
+        """See ``ImmediateHandler``."""
+        self.threads.append(threading.get_ident())
+        if self.error is not None:
+            raise self.error
+        return super().answer(context)
+
+
+class WatchedSite(Site):
+    """A site whose handler of self is watched."""
+
+    def __init__(self, served: Served, port: int, handler: Watched) -> None:
+        super().__init__(served, port)
+        self.handler = handler
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[WatchedSite]:
+    """A server in this process; it stops with the test."""
+    handler = Watched()
+    served = Served(handlers={SELF.id: handler})
+    served.add_key("the-right-key", key(tenant(limit=LIMIT), scopes=["jobs:read"]))
+    async with serving(served) as site:
+        yield WatchedSite(served, site.port, handler)
+
+
+def answered(raw: bytes) -> list[bytes]:
+    """The status lines of several answers in a row."""
+    return [b"HTTP/1.1 " + part.split(b"\r\n")[0] for part in raw.split(b"HTTP/1.1 ")[1:]]
+
+
+def names(raw: bytes) -> list[bytes]:
+    """The names of an answer's headers."""
+    head = raw.partition(b"\r\n\r\n")[0]
+    return sorted(line.partition(b":")[0].lower() for line in head.split(b"\r\n")[1:])
+
+
+async def test_a_cached_key_is_answered_on_the_thread_that_read_the_request(site: WatchedSite) -> None:
+    """The first request loads the key, on the event loop; the next ones do not come there."""
+    for _ in range(3):
+        assert (await site.ask(path=PATH, headers=[KEY]))[0] == 200
+    here = threading.get_ident()
+    first, second, third = site.handler.threads
+    assert first == here
+    assert second == third != here
+    assert site.served.counts() == {("kid000000001", "api_keys.self", "allowed"): 3}
+    assert site.served.uses.uses == [("kid000000001", "127.0.0.1")] * 3
+
+
+async def test_both_ways_give_the_same_answer(site: WatchedSite) -> None:
+    """Status, headers and body, but for what differs with each request."""
+    (status, slow), (again, quick) = [await site.ask(path=PATH, headers=[KEY]) for _ in range(2)]
+    assert (status, again) == (200, 200)
+    assert names(slow) == names(quick)
+    assert names(slow).count(b"content-length") == names(slow).count(b"x-request-id") == 1
+    slow_body, quick_body = (each.partition(b"\r\n\r\n")[2] for each in (slow, quick))
+    assert slow_body.replace(b'"remaining":19', b'"remaining":18') == quick_body
+
+
+async def test_a_refusal_is_decided_once_and_written_down(site: WatchedSite, caplog: pytest.LogCaptureFixture) -> None:
+    """What is found out on the other thread is not asked again on the event loop, which answers it."""
+    with caplog.at_level(logging.INFO, "aitbc_server.gate.refusals"):
+        answers = [await site.ask(path=PATH, headers=[KEY]) for _ in range(LIMIT + 2)]
+    assert [status for status, _ in answers] == [200] * LIMIT + [429] * 2
+    assert b"retry-after: 60" in answers[-1][1]
+    assert site.served.counts() == {
+        ("kid000000001", "api_keys.self", "allowed"): LIMIT,
+        ("kid000000001", "api_keys.self", "rate_limit_exceeded"): 2,
+    }
+    assert [record.message for record in caplog.records] == ["refused"] * 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ([], 401, b"missing_api_key"),
+        ([b"X-API-Key: wrong"], 401, b"invalid_api_key"),
+        ([b"X-API-Key: \xff\xfe"], 401, b"invalid_api_key"),
+        ([KEY, KEY], 400, b"ambiguous_credentials"),
+        ([KEY, b"X-API-Key: \xff"], 400, b"ambiguous_credentials"),
+        ([KEY, b"Authorization: Bearer other"], 400, b"ambiguous_credentials"),
+        ([KEY, b"X-Tenant-ID:"], 403, b"tenant_mismatch"),
+        ([KEY, b"X-Tenant-ID: alice", b"X-Tenant-ID: \xff"], 400, b"bad_request"),
+    ],
+)
+async def test_what_is_wrong_is_refused_as_ever(
+    site: WatchedSite, headers: list[bytes], status: int, code: bytes
+) -> None:
+    """Before and after the key is cached. ASVS 6.3.4."""
+    for _ in range(2):
+        answer = await site.ask(path=PATH, headers=headers)
+        assert (answer[0], b'"code":"%b"' % code in answer[1]) == (status, True)
+        assert (await site.ask(path=PATH, headers=[KEY]))[0] == 200
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST", "OPTIONS"])
+async def test_other_methods_of_the_path(site: WatchedSite, method: str) -> None:
+    """405, and nothing is read as the request that the path is known for."""
+    await site.ask(path=PATH, headers=[KEY])
+    status, rest = await site.ask(method, PATH, [KEY])
+    assert status == 405
+    assert method != "HEAD" or rest.endswith(b"\r\n\r\n")
+
+
+async def test_pipelined_requests_are_answered_in_order(site: WatchedSite) -> None:
+    """Those that are answered at once do not overtake those that are not."""
+    await site.ask(path=PATH, headers=[KEY])
+    jobs = REQUEST.replace(PATH.encode(), b"/v1/jobs")
+    last = REQUEST + b"Connection: close\r\n\r\n"
+    raw = await site.raw(b"".join([REQUEST + b"\r\n", jobs + b"\r\n", REQUEST + b"\r\n", jobs + b"\r\n", last]))
+    assert answered(raw) == [b"HTTP/1.1 200 OK"] * 5
+    remaining = [line.split(b": ")[1] for line in raw.split(b"\r\n") if line.startswith(b"x-ratelimit-remaining")]
+    assert remaining == [b"18", b"17", b"16", b"15", b"14"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Content-Length: 5\r\n\r\nhello",
+        b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"Content-Length: 33\r\n\r\nGET /v1/api-keys/self HTTP/1.1\r\n\r\n",
+    ],
+)
+async def test_a_body_that_nobody_asked_for_is_no_second_request(site: WatchedSite, body: bytes) -> None:
+    """It is left unread, or read and thrown away; what it says is never answered. ASVS 4.2.1."""
+    await site.ask(path=PATH, headers=[KEY])
+    raw = await site.raw(REQUEST + body + REQUEST + b"Connection: close\r\n\r\n")
+    assert answered(raw) in ([b"HTTP/1.1 200 OK"] * 2, [b"HTTP/1.1 200 OK"])
+    assert b"missing_api_key" not in raw
+
+
+async def test_a_body_beyond_the_limit_does_not_harm(site: WatchedSite) -> None:
+    """1 MiB and a byte to a route that reads none: it is answered, and the next client too.
+
+    The answer may be lost on its way: a connection that is closed with bytes unread in it is reset.
+    """
+    await site.ask(path=PATH, headers=[KEY])
+    size = 1024 * 1024 + 1
+    with contextlib.suppress(ConnectionError):
+        raw = await site.raw(REQUEST + b"Content-Length: %d\r\nConnection: close\r\n\r\n" % size, b"x" * size)
+        assert b"HTTP/1.1 200 OK".startswith(raw[:15])
+    assert (await site.ask(path=PATH, headers=[KEY]))[0] == 200
+
+
+async def test_an_error_is_answered_and_logged_once(site: WatchedSite, caplog: pytest.LogCaptureFixture) -> None:
+    """An error on the other thread comes again on the event loop: a 500 with its request id, and one count."""
+    await site.ask(path=PATH, headers=[KEY])
+    site.handler.error = RuntimeError("the password is 1234")
+    with caplog.at_level(logging.ERROR):
+        status, rest = await site.ask(path=PATH, headers=[KEY])
+    assert status == 500
+    assert b"1234" not in rest
+    assert [record.message for record in caplog.records] == ["a request failed"]
+    assert site.served.counts() == {("kid000000001", "api_keys.self", "allowed"): 2}
+
+
+async def test_a_key_that_was_dropped_is_looked_up_again(site: WatchedSite) -> None:
+    """What was at hand for it is gone with it: a revoked key does not pass."""
+    for _ in range(2):
+        assert (await site.ask(path=PATH, headers=[KEY]))[0] == 200
+    site.served.add_key("the-right-key", key(tenant(limit=LIMIT), revoked=True))
+    site.served.cache.drop(["alice"])
+    status, rest = await site.ask(path=PATH, headers=[KEY])
+    assert (status, b"revoked_api_key" in rest) == (401, True)
+
+
+async def test_limits_are_exact_over_both_threads(site: WatchedSite) -> None:
+    """Requests that are answered at once and requests that go through the app take from one window."""
+    await site.ask(path=PATH, headers=[KEY])
+    asked = [site.ask(path=path, headers=[KEY]) for path in [PATH, "/v1/jobs"] * LIMIT]
+    statuses = [status for status, _ in await asyncio.gather(*asked)]
+    assert statuses.count(200) == LIMIT - 1
+    assert sum(site.served.counts().values()) == 2 * LIMIT + 1
+
+
+async def test_behind_cors_it_is_answered_at_once_too() -> None:
+    """With the header that keeps caches from mixing origins up; a browser's own requests go the long way."""
+    served = Served()
+    served.add_key("k", key())
+    cors = Cors(served.middleware, ["https://app.example.com"])
+    slow = await call(cors, "GET", PATH, [("x-api-key", "k")])
+    at_once = cors.answer_at_once(asked(PATH, (b"x-api-key", b"k")))
+    assert at_once is not None
+    assert sorted(name for name, _ in at_once[1]) == sorted(name for name, _ in slow.pairs)
+    assert cors.answer_at_once(asked(PATH, (b"x-api-key", b"k"), (b"origin", b"https://x"))) is None
+    assert Cors(served.app, ["https://app.example.com"]).answer_at_once(asked(PATH)) is None
+
+
+def test_what_nobody_has_ready_is_left_to_the_event_loop() -> None:
+    """Another path, no key, a host that is not ours: nothing is decided, counted or raised."""
+    served = Served(allowed_hosts=frozenset({b"localhost"}))
+    host = (b"host", b"localhost")
+    assert isinstance(served.middleware, AnswersAtOnce)
+    for scope in (asked("/v1/jobs", host), asked(PATH, host), asked(PATH, (b"x-api-key", b"k"))):
+        assert served.middleware.answer_at_once(scope) is None
+    assert served.counts() == {}
+    assert not isinstance(served.app, AnswersAtOnce)
+
+
+def asked(path: str, *headers: tuple[bytes, bytes]) -> dict[str, Any]:
+    """The ASGI scope of a GET."""
+    return {"type": "http", "method": "GET", "path": path, "headers": list(headers), "client": None}

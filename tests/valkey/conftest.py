@@ -1,0 +1,37 @@
+"""Groups of servers, made once for the tests of a file, and whole again for each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from tests.support.valkey_groups import ValkeyCluster, Watched
+
+
+@pytest.fixture(scope="module")
+def cluster_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyCluster]:
+    """Three masters and a replica of the first."""
+    with closing(ValkeyCluster(tmp_path_factory.mktemp("cluster"))) as made:
+        yield made
+
+
+@pytest.fixture
+def cluster(cluster_servers: ValkeyCluster) -> ValkeyCluster:
+    """The same, whole."""
+    cluster_servers.mend()
+    return cluster_servers
+
+
+@pytest.fixture(scope="module")
+def watched_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """A master, a replica and three sentinels."""
+    with closing(Watched(tmp_path_factory.mktemp("watched"))) as made:
+        yield made
+
+
+@pytest.fixture
+def watched(watched_servers: Watched) -> Watched:
+    """The same, with a master that has its replica."""
+    watched_servers.mend()
+    return watched_servers
