@@ -13,6 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from tests import garbage
 from tests.measured import Tracing
 from tests.support.postgres import PostgresServer, get_server, run_sql
 from tests.support.valkey import ValkeyProcess
@@ -34,9 +35,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
     A shell makes what it starts in the background deaf to it, and children inherit that.
     """
+    garbage.keep_still()
     config.pluginmanager.register(Tracing())
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _tidied() -> Iterator[None]:
+    """The first fixture of a test, which therefore ends last: see :mod:`tests.garbage`."""
+    yield
+    garbage.collect()
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import httpx2
+import pytest
 from tests.e2e.processes import ServerProcess, running
 from tests.support.installation import HOME, api_routes
 from tests.usage.world import Clock, Key, World
@@ -30,6 +31,9 @@ CONFIG = """
 base-url = "{url}"
 continue-on-failure = true
 workers = 2
+# A busy machine is no fault of the server: neither an answer that takes long nor examples that do.
+request-timeout = 60
+suppress-health-check = ["all"]
 
 # The same key by either scheme: two different ones would be ambiguous.
 [auth.openapi.ApiKey]
@@ -97,6 +101,14 @@ def fuzz(server: ServerProcess, key: Key, folder: Path) -> subprocess.CompletedP
     )
 
 
+def findings(report: str) -> str:
+    """The sections of its report that say what it found, the whole one if there are none."""
+    found = re.search(
+        r"^=+ (?:ERRORS|FAILURES) =+$.*?(?=^=+ (?:WARNINGS|SUMMARY) =+$)", report, re.DOTALL | re.MULTILINE
+    )
+    return found[0] if found else report
+
+
 def test_the_fuzzer_finds_nothing(tmp_path: Path) -> None:
     """S6, ASVS 2.2.1, 4.1.1, 4.1.4, 16.5.4: all phases, all checks, over every route, 0 failures."""
     with running("serve", data_dir=tmp_path / "data", variables=VARIABLES) as server:
@@ -105,7 +117,9 @@ def test_the_fuzzer_finds_nothing(tmp_path: Path) -> None:
         key = asyncio.run(key_with_every_scope(tmp_path / "data"))
         ran = fuzz(server, key, tmp_path)
         log = server.text()
-    assert ran.returncode == 0, ran.stdout[-20_000:] + ran.stderr[-2_000:] + log[-5_000:]
+    warned = [line for line in log.splitlines() if '"level": "info"' not in line]
+    if ran.returncode != 0:
+        pytest.fail("\n".join([*warned[-20:], ran.stderr[-2_000:], findings(ran.stdout)[:20_000]]), pytrace=False)
     assert re.search(rf"Tested: {len(api_routes())}\b", ran.stdout), ran.stdout[-3_000:]
     assert "Traceback" not in log
     # The key was good to the end: the run was not one long 401.

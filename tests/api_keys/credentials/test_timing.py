@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import statistics
 import sys
@@ -33,15 +32,11 @@ ROUNDS = 3
 async def difference_s(first: Callable[[int], Awaitable[object]], second: Callable[[int], Awaitable[object]]) -> float:
     """Of the medians, taken in turn so that the machine's moods meet both."""
     times: tuple[list[float], list[float]] = ([], [])
-    gc.disable()
-    try:
-        for number in range(SAMPLES):
-            for each in (0, 1) if number % 2 else (1, 0):
-                began = CLOCK()
-                await (first, second)[each](number)
-                times[each].append(CLOCK() - began)
-    finally:
-        gc.enable()
+    for number in range(SAMPLES):
+        for each in (0, 1) if number % 2 else (1, 0):
+            began = CLOCK()
+            await (first, second)[each](number)
+            times[each].append(CLOCK() - began)
     return abs(statistics.median(times[0]) - statistics.median(times[1]))
 
 
