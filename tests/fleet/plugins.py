@@ -72,16 +72,18 @@ class _Recorder:
 
         return was_read
 
-    def taking(self, take: Any) -> Any:
-        async def noted(store: Any, tenant_id: str, limit_set: Any, cost: int, *more: Any, **named: Any) -> Any:
-            taken = await take(store, tenant_id, limit_set, cost, *more, **named)
-            at_us = self._at_us.pop(id(taken))
-            # Below 0 nothing is decided.
-            if isinstance(taken, Taken) and limit_set.limits and cost >= 0:
-                self._write("shared", tenant_id, at_us, taken, cost)
-            return taken
+    def asking(self, ask: Any) -> Any:
+        def asked(store: Any, tell: Any, tenant_id: str, limit_set: Any, cost: int, *more: Any, **named: Any) -> Any:
+            def told(answer: Any) -> None:
+                at_us = self._at_us.pop(id(answer), 0)
+                # Below 0 nothing is decided.
+                if isinstance(answer, Taken) and limit_set.limits and cost >= 0:
+                    self._write("shared", tenant_id, at_us, answer, cost)
+                tell(answer)
 
-        return noted
+            return ask(store, told, tenant_id, limit_set, cost, *more, **named)
+
+        return asked
 
     def taking_alone(self, take: Any) -> Any:
         def noted(store: Any, clock_us: int, tenant_id: str, limits: Any, cost: int) -> Any:
@@ -105,7 +107,7 @@ def record_decisions() -> None:
     recorder = _Recorder(data_dir() / DECISIONS)
     wrap(store_valkey.ValkeyStore, "_learn_time", recorder.learning)
     wrap(store_valkey, "read", recorder.reading)
-    wrap(store_valkey.ValkeyStore, "take", recorder.taking)
+    wrap(store_valkey.ValkeyStore, "ask", recorder.asking)
     wrap(MemoryStore, "take_uncounted", recorder.taking_alone)
 
 

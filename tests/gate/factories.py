@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_network
 from typing import Any
 
@@ -11,7 +12,7 @@ from aitbc_server.gate.cache import CredentialCache
 from aitbc_server.gate.counter import UsageCounter
 from aitbc_server.gate.credential import Credential
 from aitbc_server.gate.decision import Facts
-from aitbc_server.gate.gate import Gate
+from aitbc_server.gate.gate import Decision, Gate
 from aitbc_server.gate.guesses import GuessLimiter
 from aitbc_server.gate.limiter import Verdict
 from aitbc_server.gate.loads import SourceUnavailableError
@@ -69,6 +70,10 @@ class FakeSource:
             raise SourceUnavailableError("away")
         return self.credentials.get(text)
 
+    async def load_all(self, texts: Sequence[bytes]) -> list[Credential | None]:
+        """See ``ManySource``."""
+        return [await self.load(text) for text in texts]
+
 
 class FakeUses:
     """Remembers last uses, and says of every key that it was never used."""
@@ -115,14 +120,18 @@ class GateParts:
         self.counter = UsageCounter()
         self.cache = CredentialCache()
         self.memory = MemoryStore(self.clock, self.counter)
-        self.gate = Gate(
-            source=self.source,
+        self.gate = self.make_gate(
             store=self.memory if store is None else store,
+            source=self.source,
             cache=self.cache,
             guesses=GuessLimiter(max_failures),
             recorder=self.uses,
             clock=self.clock,
         )
+
+    def make_gate(self, **parts: Any) -> Gate:
+        """The gate of these parts."""
+        return Gate(**parts)
 
     def add(self, text: bytes, credential: Credential) -> bytes:
         """Let the source know a credential; returns its text."""
@@ -182,6 +191,18 @@ def facts(
 ) -> Facts:
     """What a request says of itself."""
     return Facts(operation, key_id, tenant_id, ip)
+
+
+async def decided_early(gate: Gate, text: bytes, asked: Facts, cost: int) -> Decision:
+    """A decision as the middleware comes by it where a request may be answered early."""
+    told: asyncio.Future[Decision | None] = asyncio.get_running_loop().create_future()
+
+    def decided(decision: Decision | None) -> None:
+        if not told.done():
+            told.set_result(decision)
+
+    gate.check_early(text, asked, cost, decided)
+    return await told or await gate.check(text, asked, cost)
 
 
 class Answered:

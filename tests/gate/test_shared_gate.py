@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
-from tests.gate.factories import ANY, FakeClock, FakeSource, FakeUses, facts, key, tenant
+from tests.gate.factories import ANY, FakeClock, FakeSource, FakeUses, decided_early, facts, key, tenant
 from tests.support.valkey import ValkeyProcess
 
 from aitbc_server.errors import Code
+from aitbc_server.gate.batch import Tell
 from aitbc_server.gate.cache import CredentialCache
 from aitbc_server.gate.counter import UsageCounter
 from aitbc_server.gate.credential import Credential
@@ -39,13 +41,14 @@ class Database(FakeSource):
     async def load_all(self, texts: Sequence[bytes]) -> list[Credential | None]:
         """See ``ManySource``."""
         self.many.append(list(texts))
-        return [await self.load(text) for text in texts]
+        return await super().load_all(texts)
 
 
 class Node:
     """A gate with its own cache and its own connection to the store."""
 
     def __init__(self, database: Database, connection: Connection, **options: Any) -> None:
+        self.is_early = options.pop("is_early", False)
         self.connection: Connection | None = connection
         self.cache = CredentialCache()
         self.fences = FenceBook(self.cache)
@@ -68,7 +71,8 @@ class Node:
 
     async def code(self, text: bytes = KEY, **more: Any) -> Code | None:
         """Why a request is refused."""
-        refusal = (await self.gate.check(text, facts(ANY, **more), 1)).refusal
+        check = partial(decided_early, self.gate) if self.is_early else self.gate.check
+        refusal = (await check(text, facts(ANY, **more), 1)).refusal
         return None if refusal is None else refusal.code
 
     async def shared(self, tenant_id: str = "alice") -> dict[str, int]:
@@ -106,10 +110,16 @@ async def node(valkey: ValkeyProcess, database: Database, **options: Any) -> Asy
         await connection.lost
 
 
+@pytest.fixture(params=[False, True], ids=["awaited", "early"])
+def is_early(request: pytest.FixtureRequest) -> bool:
+    """Whether nodes are asked for their decisions early: both ways must be as good."""
+    return bool(request.param)
+
+
 @pytest.fixture
-async def first(valkey: ValkeyProcess, database: Database) -> AsyncIterator[Node]:
+async def first(valkey: ValkeyProcess, database: Database, is_early: bool) -> AsyncIterator[Node]:
     """A node, and an empty store."""
-    async with node(valkey, database) as made:
+    async with node(valkey, database, is_early=is_early) as made:
         assert made.connection is not None
         await made.connection.call("FLUSHALL")
         yield made
@@ -118,7 +128,7 @@ async def first(valkey: ValkeyProcess, database: Database) -> AsyncIterator[Node
 @pytest.fixture
 async def second(valkey: ValkeyProcess, database: Database, first: Node) -> AsyncIterator[Node]:
     """Another one."""
-    async with node(valkey, database) as made:
+    async with node(valkey, database, is_early=first.is_early) as made:
         yield made
 
 
@@ -247,9 +257,9 @@ async def test_with_the_store_a_database_that_is_away_harms_only_keys_that_chang
     assert await first.gate.recheck(KEY, facts(ANY)) is UNAVAILABLE
 
 
-async def test_a_node_may_be_told_to_deny_instead(valkey: ValkeyProcess, database: Database) -> None:
+async def test_a_node_may_be_told_to_deny_instead(valkey: ValkeyProcess, database: Database, is_early: bool) -> None:
     """AITBC_ON_STORE_FAILURE=deny: no limit of its own, no answer but 503."""
-    async with node(valkey, database, denies_alone=True) as strict:
+    async with node(valkey, database, denies_alone=True, is_early=is_early) as strict:
         assert await strict.code() is None
         strict.connection = None
         assert await strict.code() is Code.UNAVAILABLE
@@ -274,7 +284,13 @@ async def test_a_key_that_changes_without_end_is_refused(first: Node, database: 
     async def always_stale(*_: Any, **__: Any) -> Stale:
         return Stale({"alice": f"token {len(database.asked)}"})
 
+    def tell_that_it_is_stale(tell: Tell, *_: Any) -> bool:
+        asyncio.get_running_loop().call_soon(tell, Stale({"alice": "a token"}))
+        return True
+
+    assert await first.code() is None
     first.store.take = always_stale  # type: ignore[method-assign]
+    first.store.ask = tell_that_it_is_stale  # type: ignore[assignment,method-assign]
     assert await first.code() is Code.UNAVAILABLE
     assert database.many == []
     assert first.own() == {}

@@ -7,11 +7,12 @@ import time
 from typing import Any
 
 import pytest
-from tests.gate.test_shared_gate import Node, database, first
+from tests.gate.test_shared_gate import Node, database, first, is_early
 
+from aitbc_server.gate.batch import Tell
 from aitbc_server.gate.shared_store import Stale
 
-__all__ = ["database", "first"]
+__all__ = ["database", "first", "is_early"]
 
 
 def stale_after(node: Node, delay_s: float, monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
@@ -23,6 +24,12 @@ def stale_after(node: Node, delay_s: float, monkeypatch: pytest.MonkeyPatch) -> 
         await asyncio.sleep(delay_s)
         return Stale({"alice": f"{len(asked):16}"})
 
+    def tell_that_it_is_stale(tell: Tell, *_: Any) -> bool:
+        asked.append(None)
+        asyncio.get_running_loop().call_later(delay_s, tell, Stale({"alice": f"{len(asked):16}"}))
+        return True
+
+    monkeypatch.setattr(node.store, "ask", tell_that_it_is_stale)
     monkeypatch.setattr(node.store, "take", stale)
     monkeypatch.setattr(node.store, "timeout_s", 0.25)
     return asked

@@ -42,7 +42,12 @@ def a_member(store: ClusterStore) -> Member:
 def a_batch(*, seconds: float = 1) -> tuple[Batch, asyncio.Future[Any]]:
     batch = Batch(tenant_slot("alice"), monotonic() + seconds)
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    batch.waiting.append(Waiting(future, (), 1))
+
+    def tell(answer: object) -> None:
+        assert isinstance(answer, StoreUnavailableError)
+        future.set_exception(answer)
+
+    batch.waiting.append(Waiting(tell, (), 1))
     return batch, future
 
 

@@ -7,6 +7,7 @@ import logging
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from aitbc_server.errors import Code, DomainError
@@ -14,7 +15,7 @@ from aitbc_server.gate import answers
 from aitbc_server.gate.answers import Answer
 from aitbc_server.gate.context import CONTEXT, Context
 from aitbc_server.gate.decision import Facts
-from aitbc_server.gate.gate import MISSING, Gate
+from aitbc_server.gate.gate import MISSING, Decision, Gate
 from aitbc_server.gate.headers import LIMIT_HEADERS, Headers, limit_headers, numbers, security_headers
 from aitbc_server.gate.operations import UNMATCHED, Audience, Operations
 from aitbc_server.gate.records import Header
@@ -27,6 +28,9 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
+
+#: Takes the whole answer to a request; None: the app is to be called with the same scope. Does not raise.
+Reply = Callable[[Answer | None], None]
 
 # Members of an enumeration or a tuple are looked up slowly, and these are compared for every request.
 _KEY = Audience.KEY
@@ -57,14 +61,16 @@ class ImmediateHandler(Handler, Protocol):
 
 
 @runtime_checkable
-class AnswersAtOnce(Protocol):
+class AnswersEarly(Protocol):
     """An ASGI app that has some answers without a coroutine."""
 
-    def answer_at_once(self, scope: Scope) -> Answer | None:
-        """The whole answer to an HTTP request (of no other type); None: call the app with the same scope.
+    @property
+    def is_early_anywhere(self) -> bool:
+        """Whether it may be asked on any thread, and replies at once; else on the event loop's, and maybe later."""
+        ...
 
-        May be called on any thread, and does not raise.
-        """
+    def answer_early(self, scope: Scope, reply: Reply) -> None:
+        """Reply to an HTTP request (of no other type), once. Does not raise."""
         ...
 
 
@@ -105,7 +111,7 @@ class GateMiddleware:
         if scope["type"] != "http":
             await self._serve_other(scope, receive, send)
             return
-        # There is one already where ``answer_at_once`` began with this request.
+        # There is one already where ``answer_early`` began with this request.
         begun: Context | None = scope.get(CONTEXT)
         request_id = next(self._request_ids) if begun is None else begun.request_id
         headers: Headers = [(b"x-request-id", request_id.encode()), *self._always]
@@ -140,30 +146,46 @@ class GateMiddleware:
         await send({"type": "http.response.start", "status": status, "headers": all_headers})
         await send({"type": "http.response.body", "body": body})
 
-    def answer_at_once(self, scope: Scope) -> Answer | None:
-        """See ``AnswersAtOnce``: what an immediate handler has for a key that is cached and within its limits.
+    @property
+    def is_early_anywhere(self) -> bool:
+        """See ``AnswersEarly``."""
+        return self._gate.is_immediate
+
+    def answer_early(self, scope: Scope, reply: Reply) -> None:
+        """See ``AnswersEarly``: what an immediate handler has for a key that is cached and within its limits.
 
         Everything else is answered by ``__call__``, which finds in the scope what was decided here.
         """
         handler = self._immediate.get((scope["method"], scope["path"]))
         if handler is None:
-            return None
+            reply(None)
+            return
         try:
-            request_id = next(self._request_ids)
-            context = self._context(scope, request_id)
+            context = self._context(scope, next(self._request_ids))
             if context.facts is None:
-                return None
-            decision = self._gate.check_cached(context.credential_text, context.facts, context.operation.cost)
-            context.decision = decision
-            # Seen by tests/serving/test_at_once.py on the server's own threads, which coverage cannot trace.
-            if decision is None or decision.refusal is not None:  # pragma: no cover
-                return None
-            headers: Headers = [(b"x-request-id", request_id.encode()), *self._always]
-            self._judge(context, scope, headers)
-            return _whole(handler.answer(context), headers)
+                reply(None)
+                return
+            decided = partial(self._reply, scope, context, handler, reply)
+            self._gate.check_early(context.credential_text, context.facts, context.operation.cost, decided)
         except Exception:
             # It comes again in ``__call__``, where errors are answered and written down.
-            return None
+            reply(None)
+
+    def _reply(
+        self, scope: Scope, context: Context, handler: ImmediateHandler, reply: Reply, decision: Decision | None
+    ) -> None:
+        context.decision = decision
+        answer = None
+        # Seen by tests/serving/test_early.py on the server's own threads, which coverage cannot trace.
+        if decision is not None and decision.refusal is None:  # pragma: no branch
+            headers: Headers = [(b"x-request-id", context.request_id.encode()), *self._always]
+            try:
+                self._judge(context, scope, headers)
+                answer = _whole(handler.answer(context), headers)
+            except Exception:
+                # It comes again in ``__call__``.
+                answer = None
+        reply(answer)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable
 from typing import Any
 
 from aitbc_server.gate import packing
@@ -10,37 +12,58 @@ from aitbc_server.gate.limiter import Verdict
 from aitbc_server.gate.shared_store import Stale
 from aitbc_server.gate.store import StoreUnavailableError, Taken
 
+logger = logging.getLogger(__name__)
+
+#: Takes what becomes of a request, once.
+Tell = Callable[[Taken | Stale | StoreUnavailableError], None]
+
 
 class Waiting:
     """One request of a batch. ``counted`` is there once it was given up: whether the store carried it out."""
 
-    __slots__ = ("counted", "fenced", "future", "levels")
+    __slots__ = ("_tell", "_timer", "counted", "fenced", "levels")
 
-    def __init__(self, future: asyncio.Future[Taken | Stale], fenced: tuple[str, ...], levels: int) -> None:
-        self.future = future
+    def __init__(self, tell: Tell, fenced: tuple[str, ...], levels: int) -> None:
+        self._tell: Tell | None = tell
+        self._timer: asyncio.TimerHandle | None = None
         self.fenced = fenced
         self.levels = levels
         self.counted: asyncio.Future[bool] | None = None
 
     def give_up_at(self, until_s: float) -> None:
         """Give it up by itself, before the others of its batch: it has waited before. See ``Batch.until_s``."""
-        timer = self.future.get_loop().call_at(until_s, self.give_up, "the store did not answer in time")
-        self.future.add_done_callback(lambda _: timer.cancel())
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_at(until_s, self.give_up, "the store did not answer in time")
+
+    def answer(self, answer: Taken | Stale, *, counted: bool) -> None:
+        """The store's answer has come, which nobody waits for where the request was given up."""
+        self._end(answer)
+        self._settle(counted=counted)
 
     def give_up(self, why: str) -> None:
         """The request goes on without the store, whose answer may still come."""
-        if not self.future.done():
-            self.counted = self.future.get_loop().create_future()
-            self.future.set_exception(StoreUnavailableError(why, self.counted))
+        if self._tell is not None:
+            self.counted = asyncio.get_running_loop().create_future()
+            self._end(StoreUnavailableError(why, self.counted))
 
     def fail(self, why: str) -> None:
         """The store did nothing for it, or nobody will ever know."""
-        if not self.future.done():
-            self.future.set_exception(StoreUnavailableError(why))
-        self.tell(counted=False)
+        self._end(StoreUnavailableError(why))
+        self._settle(counted=False)
 
-    def tell(self, *, counted: bool) -> None:
-        """What became of a request that was given up."""
+    def _end(self, answer: Taken | Stale | StoreUnavailableError) -> None:
+        tell, self._tell = self._tell, None
+        if tell is None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        try:
+            tell(answer)
+        except Exception:
+            # The others of the batch have their answers all the same.
+            logger.exception("an answer of the store could not be handed over")
+
+    def _settle(self, *, counted: bool) -> None:
         if self.counted is not None and not self.counted.done():
             self.counted.set_result(counted)
 
@@ -69,6 +92,23 @@ class Batch:
         """Nothing of it was done, or nobody will ever know."""
         for waiting in self.waiting:
             waiting.fail(why)
+
+
+async def told(ask: Callable[[Tell], None]) -> Taken | Stale:
+    """What is told to whoever asks, for those who await it."""
+    future: asyncio.Future[Taken | Stale] = asyncio.get_running_loop().create_future()
+
+    def tell(answer: Taken | Stale | StoreUnavailableError) -> None:
+        if future.done():
+            # Whoever asked was cancelled.
+            return
+        if isinstance(answer, StoreUnavailableError):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+
+    ask(tell)
+    return await future
 
 
 def read(waiting: Waiting, values: list[Any], at: int) -> tuple[Taken | Stale, int]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 from aitbc_server.gate.answers import Answer
-from aitbc_server.gate.asgi import AnswersAtOnce, App, Receive, Scope, Send
+from aitbc_server.gate.asgi import AnswersEarly, App, Receive, Reply, Scope, Send
 from aitbc_server.gate.headers import Headers, security_headers
 
 _METHODS = b"GET, POST, PATCH, DELETE"
@@ -32,7 +32,7 @@ class Cors:
         """``https``: browsers are told to come by HTTPS only."""
         self._app = app
         inner: object = app
-        self._at_once = inner if isinstance(inner, AnswersAtOnce) else None
+        self._early = inner if isinstance(inner, AnswersEarly) else None
         self._always = security_headers(https=https)
         self._origins = frozenset(origin.encode() for origin in origins)
 
@@ -58,15 +58,23 @@ class Cors:
 
         await self._app(scope, receive, send_with_headers)
 
-    def answer_at_once(self, scope: Scope) -> Answer | None:
-        """See ``AnswersAtOnce``: what the app has for requests that no browser makes for a page of another origin."""
-        if self._at_once is None or any(name == b"origin" for name, _ in scope["headers"]):
-            return None
-        answer = self._at_once.answer_at_once(scope)
-        # None is seen on the server's own threads, which coverage cannot trace.
-        if answer is not None:  # pragma: no branch
-            answer[1].append(_VARY)
-        return answer
+    @property
+    def is_early_anywhere(self) -> bool:
+        """See ``AnswersEarly``."""
+        return self._early is None or self._early.is_early_anywhere
+
+    def answer_early(self, scope: Scope, reply: Reply) -> None:
+        """See ``AnswersEarly``: what the app has for requests that no browser makes for a page of another origin."""
+        if self._early is None or any(name == b"origin" for name, _ in scope["headers"]):
+            reply(None)
+            return
+
+        def vary(answer: Answer | None) -> None:
+            if answer is not None:
+                answer[1].append(_VARY)
+            reply(answer)
+
+        self._early.answer_early(scope, vary)
 
     def _allowed_origin(self, scope: Scope) -> bytes | None:
         origins = [value for name, value in scope["headers"] if name == b"origin"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -66,6 +66,10 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     cost: int = 0
 
 
+#: Takes a decision; None: ask ``Gate.check``. Does not raise.
+Decided = Callable[[Decision | None], None]
+
+
 class Gate:
     """Decides on requests. Everything that it needs is passed in; nothing here speaks HTTP."""
 
@@ -88,6 +92,11 @@ class Gate:
         self._recorder = recorder
         self._clock = clock
 
+    @property
+    def is_immediate(self) -> bool:
+        """Whether ``check_early`` may be called on any thread, and has decided when it returns."""
+        return self._now is not None
+
     @asynccontextmanager
     async def settling(self) -> AsyncIterator[None]:
         """All that was decided is counted when the block is left; here it is at once."""
@@ -107,6 +116,10 @@ class Gate:
         except (SourceUnavailableError, StoreUnavailableError) as error:
             logger.error("a key could not be checked: %s", error)
             return Decision(UNAVAILABLE)
+
+    def check_early(self, text: bytes, facts: Facts, cost: int, decided: Decided) -> None:
+        """What ``check`` would say, without a coroutine, where nothing has to be loaded."""
+        decided(self.check_cached(text, facts, cost))
 
     def check_cached(self, text: bytes, facts: Facts, cost: int) -> Decision | None:
         """What ``check`` would say, where nothing has to be waited for; None where something has.

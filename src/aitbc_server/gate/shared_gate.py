@@ -9,22 +9,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from asyncio import Future
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from aitbc_server.gate import decision
 from aitbc_server.gate.counter import UsageCounter
 from aitbc_server.gate.credential import Credential
 from aitbc_server.gate.decision import Facts, Refusal
 from aitbc_server.gate.fence_book import FenceBook
-from aitbc_server.gate.gate import INVALID, UNAVAILABLE, Decision, Gate, rate_limited
+from aitbc_server.gate.gate import INVALID, UNAVAILABLE, Decided, Decision, Gate, rate_limited
 from aitbc_server.gate.loads import SourceUnavailableError, TurnLoads
 from aitbc_server.gate.numbers import NodeNumbers
-from aitbc_server.gate.records import LimitSet
+from aitbc_server.gate.records import LimitSet, UsageId
 from aitbc_server.gate.shared_store import SharedLimits, Stale
-from aitbc_server.gate.store import ALLOWED, StoreUnavailableError
+from aitbc_server.gate.store import ALLOWED, StoreUnavailableError, Taken
 from aitbc_server.gate.store_memory import MemoryStore
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,21 @@ NO_LIMITS = LimitSet((), 0, (b"", b""), (), b"", b"")
 
 #: Asks the store about a credential, and gives up at a moment of the monotonic clock; None: at the store's own.
 Question = Callable[[Credential, float | None], Awaitable[Decision | Stale]]
+
+
+class _Told(NamedTuple):
+    """What the store said to a request, and how much of its time for it is left."""
+
+    answer: Stale | StoreUnavailableError
+    left_s: float
+
+    def tokens(self) -> Mapping[str, str]:
+        """The fences as they are. Raises StoreUnavailableError where they are not known, or too late."""
+        if isinstance(self.answer, StoreUnavailableError):
+            raise self.answer
+        if self.left_s <= 0:
+            raise StoreUnavailableError("the store did not answer in time")
+        return self.answer.tokens
 
 
 class SharedGate(Gate):
@@ -66,6 +81,7 @@ class SharedGate(Gate):
         self._denies_alone = denies_alone
         self._numbers = numbers
         self._unsettled: set[Future[bool]] = set()
+        self._going_on: set[asyncio.Task[Decision]] = set()
 
     @asynccontextmanager
     async def settling(self) -> AsyncIterator[None]:
@@ -76,13 +92,40 @@ class SharedGate(Gate):
             if self._unsettled:
                 await asyncio.wait(self._unsettled, timeout=_SETTLED_S)
 
+    def check_early(self, text: bytes, facts: Facts, cost: int, decided: Decided) -> None:
+        """See ``Gate.check_early``; on the event loop only, and ``decided`` may be called in a later turn."""
+        held = self._cache.get(self._cache.digest(text))
+        if held is None:
+            decided(None)
+            return
+        question, decide = self._question(held, facts, cost)
+        began_s = monotonic()
+
+        def tell(answer: Taken | Stale | StoreUnavailableError) -> None:
+            if isinstance(answer, Taken):
+                decided(decide(answer))
+                return
+            told = _Told(answer, self._shared.timeout_s - (monotonic() - began_s))
+            going_on = asyncio.create_task(self._check(text, facts, cost, told=told))
+            self._going_on.add(going_on)
+            going_on.add_done_callback(self._going_on.discard)
+            going_on.add_done_callback(lambda done: decided(_result(done)))
+
+        if not self._shared.ask(tell, *question):
+            decided(None)
+
     async def check(self, text: bytes, facts: Facts, cost: int) -> Decision:
         """See ``Gate.check``."""
-        credential = self._cache.get(self._cache.digest(text))
-        if credential is None:
+        cached = self._cache.get(self._cache.digest(text))
+        if cached is None:
             return await super().check(text, facts, cost)
+        return await self._check(text, facts, cost, cached)
+
+    async def _check(
+        self, text: bytes, facts: Facts, cost: int, cached: Credential | None = None, told: _Told | None = None
+    ) -> Decision:
         try:
-            return await self._decide(text, credential, facts, cost)
+            return await self._decide(text, facts, cost, cached, told)
         except (SourceUnavailableError, StoreUnavailableError) as error:
             logger.error("a key could not be checked: %s", error)
             return Decision(UNAVAILABLE)
@@ -90,11 +133,18 @@ class SharedGate(Gate):
     async def decide(self, text: bytes, credential: Credential, facts: Facts, cost: int) -> Decision:
         """See ``Gate.decide``."""
         # What was loaded may not be in the cache.
-        return await self._decide(text, None, facts, cost)
+        return await self._decide(text, facts, cost)
 
-    async def _decide(self, text: bytes, cached: Credential | None, facts: Facts, cost: int) -> Decision:
+    async def _decide(
+        self, text: bytes, facts: Facts, cost: int, cached: Credential | None = None, told: _Told | None = None
+    ) -> Decision:
+        async def ask(held: Credential, until_s: float | None) -> Decision | Stale:
+            question, decide = self._question(held, facts, cost)
+            answer = await self._shared.take(*question, until_s=until_s)
+            return answer if isinstance(answer, Stale) else decide(answer)
+
         try:
-            return await self._with_current(text, lambda held, until_s: self._ask(held, until_s, facts, cost), cached)
+            return await self._with_current(text, ask, cached, told)
         except StoreUnavailableError as error:
             if self._denies_alone:
                 raise
@@ -110,15 +160,19 @@ class SharedGate(Gate):
             return UNAVAILABLE if self._denies_alone else await self._recheck_alone(text, facts)
         return decided.refusal
 
-    async def _with_current(self, text: bytes, ask: Question, cached: Credential | None = None) -> Decision:
+    async def _with_current(
+        self, text: bytes, ask: Question, cached: Credential | None = None, told: _Told | None = None
+    ) -> Decision:
         """What ``ask`` says of a record whose fences were as this node knew them; it says Stale where they were not.
 
         Only a record that is in the cache at the very moment of asking is asked about: one that was loaded and not
         put there may be older than the tokens of the book. ``cached``: the one that is there now, if it is at hand.
-        However often it is asked, the store gets its time once. Who has nothing current to ask about is refused: the
-        store is there, and a node that decided beside it would have a limit of its own.
+        ``told``: what the store said when it was asked before. However often it is asked, it gets its time once. Who
+        has nothing current to ask about is refused: the store is there, and a node that decided beside it would have
+        a limit of its own.
         """
-        left_s, is_first = self._shared.timeout_s, True
+        if told is not None:
+            self._fences.renew(told.tokens())
         for _ in range(_ROUNDS):
             if cached is None:
                 digest = self._cache.digest(text)
@@ -127,33 +181,32 @@ class SharedGate(Gate):
                     if await self._loads.load(text, digest) is None:
                         return Decision(INVALID)
                     continue
-            began_s = monotonic()
-            answer = await ask(cached, None if is_first else began_s + left_s)
+            left_s, began_s = self._shared.timeout_s if told is None else told.left_s, monotonic()
+            answer = await ask(cached, None if told is None else began_s + left_s)
             if not isinstance(answer, Stale):
                 return answer
-            is_first = False
-            left_s -= monotonic() - began_s
-            if left_s <= 0:
-                raise StoreUnavailableError("the store did not answer in time")
-            self._fences.renew(answer.tokens)
-            cached = None
+            told, cached = _Told(answer, left_s - (monotonic() - began_s)), None
+            self._fences.renew(told.tokens())
         logger.error("a key could not be checked: it changes faster than it can be read")
         return Decision(UNAVAILABLE)
 
-    async def _ask(self, held: Credential, until_s: float | None, facts: Facts, cost: int) -> Decision | Stale:
+    def _question(
+        self, held: Credential, facts: Facts, cost: int
+    ) -> tuple[tuple[str, LimitSet, int, UsageId, str, str, dict[str, str]], Callable[[Taken], Decision]]:
+        """What the store is asked, and what its answer decides."""
         refusal, tenant, limits, usage_id = self._before_limits(held, facts, self._clock())
+        operation = facts.operation.id
+
+        def decide(taken: Taken) -> Decision:
+            why = refusal if taken.allowed else rate_limited(taken)
+            if why is None and self._numbers is not None:
+                self._numbers.allowed[operation] += 1
+            return Decision(why, held, tenant, limits, taken, cost)
+
         fences = self._fences.expected(held.record.tenant.id, tenant.id)
-        outcome = ALLOWED if refusal is None else refusal.code
-        taken = await self._shared.take(
-            tenant.id, limits, 0 if refusal else cost, usage_id, facts.operation.id, outcome, fences, until_s=until_s
-        )
-        if isinstance(taken, Stale):
-            return taken
-        if not taken.allowed:
-            refusal = rate_limited(taken)
-        if refusal is None and self._numbers is not None:
-            self._numbers.allowed[facts.operation.id] += 1
-        return Decision(refusal, held, tenant, limits, taken, cost)
+        if refusal is None:
+            return (tenant.id, limits, cost, usage_id, operation, ALLOWED, fences), decide
+        return (tenant.id, limits, 0, usage_id, operation, refusal.code, fences), decide
 
     async def _compare(self, held: Credential, until_s: float | None, facts: Facts) -> Decision | Stale:
         tenant = decision.acting_tenant(held, facts.tenant_id) or held.record.tenant
@@ -204,3 +257,14 @@ class SharedGate(Gate):
         except SourceUnavailableError:
             return UNAVAILABLE
         return INVALID if held is None else self.refusal(held, facts)
+
+
+def _result(done: asyncio.Task[Decision]) -> Decision:
+    """What a check ended with: whatever is unexpected denies."""
+    if done.cancelled():
+        return Decision(UNAVAILABLE)
+    error = done.exception()
+    if error is not None:
+        logger.error("a key could not be checked", exc_info=error)
+        return Decision(UNAVAILABLE)
+    return done.result()

@@ -9,6 +9,7 @@ from aitbc_server.gate.limiter import Verdict
 from aitbc_server.gate.records import LimitSet, UsageId
 
 if TYPE_CHECKING:
+    from aitbc_server.gate.batch import Tell
     from aitbc_server.gate.store import Taken
 
 
@@ -37,6 +38,23 @@ class SharedLimits(Protocol):
     @property
     def timeout_s(self) -> float:
         """So long an answer is waited for."""
+        ...
+
+    def ask(
+        self,
+        tell: Tell,
+        tenant_id: str,
+        limit_set: LimitSet,
+        cost: int,
+        usage_id: UsageId | None,
+        operation: str,
+        outcome: str,
+        fences: Mapping[str, str],
+    ) -> bool:
+        """As ``take``, for whoever awaits nothing: ``tell`` is called in a later turn of the event loop.
+
+        False: nothing was asked, and nothing will be told; only ``take`` can tell. Does not raise.
+        """
         ...
 
     async def take(

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from aitbc_server.gate import across_slots
 from aitbc_server.gate.across_slots import Count, SlotPart
-from aitbc_server.gate.batch import Batch
+from aitbc_server.gate.batch import Batch, Tell
 from aitbc_server.gate.limiter import Verdict
 from aitbc_server.gate.records import LimitSet, UsageId
 from aitbc_server.gate.shard import Shard
@@ -92,6 +92,24 @@ class ClusterStore:
         """Leave all masters."""
         await self._cluster.stop()
 
+    def ask(
+        self,
+        tell: Tell,
+        tenant_id: str,
+        limit_set: LimitSet,
+        cost: int,
+        usage_id: UsageId | None,
+        operation: str,
+        outcome: str,
+        fences: Mapping[str, str],
+    ) -> bool:
+        """See ``SharedLimits.ask``: it is done where one master has all that the request needs."""
+        slot = tenant_slot(tenant_id)
+        member = self._cluster.owner(slot)
+        if member is None or not _is_in_one_slot(slot, limit_set, fences):
+            return False
+        return member.store.ask(tell, tenant_id, limit_set, cost, usage_id, operation, outcome, fences, slot=slot)
+
     async def take(
         self,
         tenant_id: str,
@@ -106,8 +124,7 @@ class ClusterStore:
     ) -> Taken | Stale:
         """See ``ValkeyStore.take``."""
         slot = tenant_slot(tenant_id)
-        owners = (limit.tenant_id for limit in limit_set.limits if limit.tenant_id)
-        if all(tenant_slot(each) == slot for each in (*fences, *owners)):
+        if _is_in_one_slot(slot, limit_set, fences):
             return await self._owner(slot).store.take(
                 tenant_id, limit_set, cost, usage_id, operation, outcome, fences, slot=slot, until_s=until_s
             )
@@ -280,6 +297,12 @@ class ClusterStore:
     def _note(self, error: RefusedError) -> None:
         if error.kind == _DOWN:
             self._cluster.look_again()
+
+
+def _is_in_one_slot(slot: int, limit_set: LimitSet, fences: Mapping[str, str]) -> bool:
+    """Whether everybody whose limits and fences these are is in this slot."""
+    owners = (limit.tenant_id for limit in limit_set.limits if limit.tenant_id)
+    return all(tenant_slot(each) == slot for each in (*fences, *owners))
 
 
 async def _give_tokens(store: ValkeyStore, tenant_ids: list[str]) -> list[Place]:

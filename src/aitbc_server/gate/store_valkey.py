@@ -13,7 +13,7 @@ from typing import Any, cast
 import msgspec
 
 from aitbc_server.gate import packing
-from aitbc_server.gate.batch import Batch, Waiting, read
+from aitbc_server.gate.batch import Batch, Tell, Waiting, read, told
 from aitbc_server.gate.limiter import Verdict
 from aitbc_server.gate.lua import lua
 from aitbc_server.gate.records import LimitSet, UsageId
@@ -258,17 +258,36 @@ class ValkeyStore:
         request is given up, a reading of the monotonic clock, where that is before ``timeout_s`` is over. Raises
         StoreUnavailableError.
         """
+
+        def ask(tell: Tell) -> None:
+            self.ask(tell, tenant_id, limit_set, cost, usage_id, operation, outcome, fences, slot=slot, until_s=until_s)
+
+        return await told(ask)
+
+    def ask(
+        self,
+        tell: Tell,
+        tenant_id: str,
+        limit_set: LimitSet,
+        cost: int,
+        usage_id: UsageId | None,
+        operation: str,
+        outcome: str,
+        fences: Mapping[str, str],
+        *,
+        slot: int = 0,
+        until_s: float | None = None,
+    ) -> bool:
+        """See ``SharedLimits.ask``, and ``take``."""
         batch = self._batches.get(slot)
         if batch is None or len(batch.waiting) >= _MAX_BATCH:
             batch = self._new_batch(slot)
-        assert self._loop is not None
-        future: asyncio.Future[Taken | Stale] = self._loop.create_future()
         batch.requests.append(_packed(batch, tenant_id, limit_set, cost, usage_id, operation, outcome, fences))
-        waiting = Waiting(future, tuple(fences), len(limit_set.limits))
+        waiting = Waiting(tell, tuple(fences), len(limit_set.limits))
         batch.waiting.append(waiting)
         if until_s is not None and until_s < batch.until_s:
             waiting.give_up_at(until_s)
-        return await future
+        return True
 
     def _new_batch(self, slot: int) -> Batch:
         self._loop = loop = asyncio.get_running_loop()
@@ -322,9 +341,7 @@ class ValkeyStore:
         at = 1
         for waiting in batch.waiting:
             answer, end = read(waiting, values, at)
-            if not waiting.future.done():
-                waiting.future.set_result(answer)
-            waiting.tell(counted=values[at] != packing.STALE)
+            waiting.answer(answer, counted=values[at] != packing.STALE)
             at = end
 
     def _tell(self, error: RefusedError) -> None:

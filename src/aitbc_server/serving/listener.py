@@ -16,9 +16,9 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
-from aitbc_server.gate.asgi import AnswersAtOnce, App
+from aitbc_server.gate.asgi import AnswersEarly, App
 from aitbc_server.host_port import host_port
-from aitbc_server.serving.at_once import spawn
+from aitbc_server.serving.early import spawn
 from aitbc_server.serving.errors import StartError
 from aitbc_server.settings import reason
 
@@ -81,9 +81,9 @@ class Listener(Server):
         _take_over_log()
 
     async def serve(self, spawn_target: Callable[..., None] | None = None) -> None:  # type: ignore[override]
-        """Serve until ``stop``. An app that has answers at once is asked for them."""
-        at_once: Any = spawn if isinstance(self.target, AnswersAtOnce) else None
-        await super().serve(spawn_target or at_once)
+        """Serve until ``stop``. An app that has early answers is asked for them."""
+        early: Any = spawn if isinstance(self.target, AnswersEarly) else None
+        await super().serve(spawn_target or early)
 
     def _init_shared_socket(self) -> None:
         arguments: list[Any] = [self._own_socket.detach(), False]

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any, cast
 
-from aitbc_server.gate.answers import Answer
-from aitbc_server.gate.asgi import App, Receive, Scope, Send
+from aitbc_server.gate.asgi import AnswersEarly, App, Receive, Reply, Scope, Send
 from aitbc_server.gate.context import CONTEXT
 from aitbc_server.gate.decision import Facts
 from aitbc_server.gate.gate import Decision, Gate
 from aitbc_server.jobs.model import JobRow
-from aitbc_server.metrics.sampling import AtOnce
 from aitbc_server.tracing.tracer import Tracer
 
 #: In the scope: whether this request is traced, once that was drawn.
@@ -56,9 +53,8 @@ class Traced:
     def __init__(self, app: App, tracer: Tracer) -> None:
         self._app = app
         self._tracer = tracer
-        at_once: AtOnce | None = getattr(app, "answer_at_once", None)
-        if at_once is not None:
-            self.answer_at_once = partial(self._answer_at_once, at_once)
+        inner: object = app
+        self._early = inner if isinstance(inner, AnswersEarly) else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -86,9 +82,18 @@ class Traced:
                 if status:
                     span.set_attribute("http.response.status_code", status)
 
-    def _answer_at_once(self, at_once: AtOnce, scope: Scope) -> Answer | None:
+    @property
+    def is_early_anywhere(self) -> bool:
+        """See ``AnswersEarly``."""
+        return self._early is None or self._early.is_early_anywhere
+
+    def answer_early(self, scope: Scope, reply: Reply) -> None:
+        """See ``AnswersEarly``."""
         # A request that is traced takes the way on which there is something to be seen.
-        return None if self._is_drawn(scope) else at_once(scope)
+        if self._early is None or self._is_drawn(scope):
+            reply(None)
+        else:
+            self._early.answer_early(scope, reply)
 
     def _is_drawn(self, scope: Scope) -> bool:
         drawn: bool | None = scope.get(_IS_DRAWN)

@@ -1,17 +1,20 @@
-"""Granian made to ask for an answer at once, before it hands a request over to the event loop.
+"""Granian made to ask for an answer early, before a request is given a coroutine and a task.
 
 Granian reads requests on threads of its own and hands each to the event loop's thread: a switch of threads to and fro,
 a coroutine and a task, which together cost as much as a whole check. An answer that needs nothing to be waited for is
-given on the thread that brought the request.
+given on the thread that brought the request. Where all answers wait for the store that a fleet shares, the requests
+that have come are begun together in one turn of the event loop, and answered as the store's answer is read.
 
 This knows how Granian 2.8 is made inside, and pyproject.toml keeps to that: ``spawn`` does what Granian's own function
-for ASGI does, but for the scheduler. What is not answered at once takes Granian's own way.
+for ASGI does, but for the scheduler. What is not answered early takes Granian's own way.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from granian._futures import _cbsched_aioschedule, _future_watcher_wrapper
@@ -19,7 +22,7 @@ from granian._granian import ASGIWorker, CallbackScheduler
 from granian.asgi import _callback_wrapper
 
 from aitbc_server.gate.answers import Answer
-from aitbc_server.gate.asgi import AnswersAtOnce, Scope
+from aitbc_server.gate.asgi import AnswersEarly
 
 Schedule = Callable[[Any], None]
 
@@ -27,7 +30,7 @@ Schedule = Callable[[Any], None]
 async def spawn(
     worker_id: int,
     stop: Any,
-    app: AnswersAtOnce,
+    app: AnswersEarly,
     sockets: tuple[Any, Any],
     runtime_threads: int,
     runtime_blocking_threads: int,
@@ -78,22 +81,54 @@ def _scheduler(loop: asyncio.AbstractEventLoop, app: Any, scope_options: dict[st
     scheduler = make(loop, serve, None, None, None)
     context = scheduler._ctx  # noqa: SLF001
     later = _cbsched_aioschedule(loop, context, serve)  # type: ignore[no-untyped-call]
-    scheduler._schedule_fn = _at_once(app.answer_at_once, later)  # noqa: SLF001
+    schedule = _here(app, later) if app.is_early_anywhere else _together(app, later, loop)
+    scheduler._schedule_fn = schedule  # noqa: SLF001
     return scheduler
 
 
-def _at_once(answer_at_once: Callable[[Scope], Answer | None], later: Schedule) -> Schedule:
+def _here(app: AnswersEarly, later: Schedule) -> Schedule:
+    """Ask on the thread that brings the request. Granian looks neither at what this returns nor at what it raises."""
+
     def schedule(watcher: Any) -> None:
-        # Granian looks neither at what this returns nor at what it raises.
-        answer = answer_at_once(watcher.scope)
-        if answer is None:
-            later(watcher)
-            return
-        status, headers, body = answer
-        # It has the whole answer when these return: what they return to be awaited is there for the protocol's sake.
-        send = watcher.proto.send
-        send({"type": "http.response.start", "status": status, "headers": headers})
-        send({"type": "http.response.body", "body": body})
-        watcher.done()
+        app.answer_early(watcher.scope, partial(_reply, watcher, later))
 
     return schedule
+
+
+def _together(app: AnswersEarly, later: Schedule, loop: asyncio.AbstractEventLoop) -> Schedule:
+    """Ask on the event loop, which is woken once for all that came since it last looked."""
+    waiting: deque[Any] = deque()
+    is_woken = False
+
+    def schedule(watcher: Any) -> None:
+        nonlocal is_woken
+        waiting.append(watcher)
+        if not is_woken:
+            is_woken = True
+            loop.call_soon_threadsafe(begin)
+
+    def begin() -> None:
+        nonlocal is_woken
+        # In this order: who comes now wakes the loop once more, or is seen here.
+        is_woken = False
+        for _ in range(len(waiting)):
+            watcher = waiting.popleft()
+            app.answer_early(watcher.scope, partial(_reply, watcher, later))
+
+    return schedule
+
+
+def _reply(watcher: Any, later: Schedule, answer: Answer | None) -> None:
+    if answer is None:
+        later(watcher)
+        return
+    status, headers, body = answer
+    send = watcher.proto.send
+    try:
+        # It has the whole answer when these return: what they return to be awaited is there for the protocol's sake.
+        send({"type": "http.response.start", "status": status, "headers": headers})
+        send({"type": "http.response.body", "body": body})
+    except Exception as error:
+        watcher.err(error)
+    else:
+        watcher.done()

@@ -1,4 +1,8 @@
-"""Answers that are given before a request reaches the event loop: the same answers, decided and counted once."""
+"""Answers that are given without a coroutine: the same answers, decided and counted once.
+
+In one process they are given before a request reaches the event loop; on a node of a fleet it begins all that have come
+together, and answers them as the shared store does.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +10,35 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 from tests.gate.factories import FakeUses, call, key, tenant
 from tests.gate.served import Served
 from tests.serving.sites import Site, serving
+from tests.support.valkey import ValkeyProcess
 
 from aitbc_server.gate.answers import Answer
-from aitbc_server.gate.asgi import AnswersAtOnce
+from aitbc_server.gate.asgi import AnswersEarly, GateMiddleware
 from aitbc_server.gate.context import Context
 from aitbc_server.gate.cors import Cors
+from aitbc_server.gate.fence_book import FenceBook
+from aitbc_server.gate.gate import Gate
+from aitbc_server.gate.loads import TurnLoads
 from aitbc_server.gate.own_operations import SELF
 from aitbc_server.gate.self_handler import SelfHandler
+from aitbc_server.gate.shared_gate import SharedGate
+from aitbc_server.gate.store_valkey import ValkeyStore
+from aitbc_server.valkey.connection import Address, Connection, connect
 
 KEY = b"X-API-Key: the-right-key"
 PATH = "/v1/api-keys/self"
 REQUEST = b"GET /v1/api-keys/self HTTP/1.1\r\nHost: localhost\r\n" + KEY + b"\r\n"
+KID = "kid000000001"
 LIMIT = 20
 
 
@@ -43,6 +58,28 @@ class Watched(SelfHandler):
         return super().answer(context)
 
 
+class Node(Served):
+    """A node of a fleet."""
+
+    def __init__(self, store: ValkeyStore, **options: Any) -> None:
+        self.store = store
+        super().__init__(**options)
+
+    def make_gate(self, **parts: Any) -> Gate:
+        """See ``GateParts``."""
+        own = {"shared": self.store, "alone": parts.pop("store"), "counter": self.counter}
+        return SharedGate(fences=FenceBook(self.cache), turn_loads=TurnLoads(self.source), **own, **parts)
+
+    async def shared_counts(self) -> dict[tuple[str, str, str], int]:
+        """Decisions that the store counted so far, by (kid, operation, outcome)."""
+        found: Counter[tuple[str, str, str]] = Counter()
+        for counts in (await self.store.drain({"alice": ()}))["alice"]:
+            for field, count in counts.fields.items():
+                _, kid, operation, outcome = field.split("|")
+                found[kid, operation, outcome] += count
+        return dict(found)
+
+
 class WatchedSite(Site):
     """A site whose handler of self is watched."""
 
@@ -50,15 +87,44 @@ class WatchedSite(Site):
         super().__init__(served, port)
         self.handler = handler
 
+    async def counts(self) -> dict[tuple[str, str, str], int]:
+        """Decisions so far by (kid, operation, outcome), here and in the store."""
+        shared = await self.served.shared_counts() if isinstance(self.served, Node) else {}
+        return dict(Counter(self.served.counts()) + Counter(shared))
 
-@pytest.fixture
-async def site() -> AsyncIterator[WatchedSite]:
-    """A server in this process; it stops with the test."""
+
+@asynccontextmanager
+async def connected(address: Address) -> AsyncIterator[tuple[ValkeyStore, Connection]]:
+    """An empty store, and the way to it."""
+    connection = await connect(address, timeout_s=5)
+    try:
+        await connection.call("FLUSHALL")
+        store = ValkeyStore(lambda: connection)
+        await store.greet(connection)
+        yield store, connection
+    finally:
+        connection.close()
+        await connection.lost
+
+
+@asynccontextmanager
+async def watched(served: Callable[..., Served]) -> AsyncIterator[WatchedSite]:
+    """A server in this process with one key; it stops with the block."""
     handler = Watched()
-    served = Served(handlers={SELF.id: handler})
-    served.add_key("the-right-key", key(tenant(limit=LIMIT), scopes=["jobs:read"]))
-    async with serving(served) as site:
-        yield WatchedSite(served, site.port, handler)
+    made = served(handlers={SELF.id: handler})
+    made.add_key("the-right-key", key(tenant(limit=LIMIT), scopes=["jobs:read"]))
+    async with serving(made) as site:
+        yield WatchedSite(made, site.port, handler)
+
+
+@pytest.fixture(params=["alone", "in a fleet"])
+async def site(request: pytest.FixtureRequest, valkey: ValkeyProcess) -> AsyncIterator[WatchedSite]:
+    """A server of either kind."""
+    async with (
+        connected(valkey.address) as (store, _),
+        watched(Served if request.param == "alone" else partial(Node, store)) as made,
+    ):
+        yield made
 
 
 def answered(raw: bytes) -> list[bytes]:
@@ -72,16 +138,71 @@ def names(raw: bytes) -> list[bytes]:
     return sorted(line.partition(b":")[0].lower() for line in head.split(b"\r\n")[1:])
 
 
-async def test_a_cached_key_is_answered_on_the_thread_that_read_the_request(site: WatchedSite) -> None:
+async def test_a_cached_key_is_answered_on_the_thread_that_read_the_request() -> None:
     """The first request loads the key, on the event loop; the next ones do not come there."""
-    for _ in range(3):
+    async with watched(Served) as site:
+        for _ in range(3):
+            assert (await site.ask(path=PATH, headers=[KEY]))[0] == 200
+        here = threading.get_ident()
+        first, second, third = site.handler.threads
+        assert first == here
+        assert second == third != here
+        assert await site.counts() == {(KID, "api_keys.self", "allowed"): 3}
+        assert site.served.uses.uses == [(KID, "127.0.0.1")] * 3
+
+
+async def test_on_a_fleet_a_cached_key_needs_no_task(valkey: ValkeyProcess, caplog: pytest.LogCaptureFixture) -> None:
+    """All on the event loop, and not one call of the app once the key is known."""
+    async with connected(valkey.address) as (store, _), watched(partial(Node, store)) as site:
         assert (await site.ask(path=PATH, headers=[KEY]))[0] == 200
-    here = threading.get_ident()
-    first, second, third = site.handler.threads
-    assert first == here
-    assert second == third != here
-    assert site.served.counts() == {("kid000000001", "api_keys.self", "allowed"): 3}
-    assert site.served.uses.uses == [("kid000000001", "127.0.0.1")] * 3
+        site.served.middleware.__class__ = NeverCalled
+        answers = await asyncio.gather(*(site.ask(path=PATH, headers=[KEY]) for _ in range(LIMIT - 1)))
+        assert {status for status, _ in answers} == {200}
+        assert set(site.handler.threads) == {threading.get_ident()}
+        assert await site.counts() == {(KID, "api_keys.self", "allowed"): LIMIT}
+
+
+class NeverCalled(GateMiddleware):
+    """One that only answers early."""
+
+    async def __call__(self, *_: Any) -> None:
+        """See ASGI."""
+        raise AssertionError
+
+
+async def test_clients_that_are_gone_before_their_answer_harm_nobody(
+    valkey: ValkeyProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are counted, and whoever comes next is answered."""
+    async with connected(valkey.address) as (store, _), watched(partial(Node, store)) as site:
+        assert (await site.ask(path=PATH, headers=[KEY]))[0] == 200
+        aside = await connect(valkey.address, timeout_s=5)
+        await aside.call("CLIENT", "PAUSE", 150, "WRITE")
+        for _ in range(5):
+            _, writer = await asyncio.open_connection("127.0.0.1", site.port)
+            writer.write(REQUEST + b"\r\n")
+            await writer.drain()
+            writer.transport.abort()
+        assert (await site.ask(path=PATH, headers=[KEY]))[0] == 200
+        assert await site.counts() == {(KID, "api_keys.self", "allowed"): 7}
+        aside.close()
+        await aside.lost
+    assert caplog.records == []
+
+
+async def test_a_store_that_is_lost_meanwhile_costs_no_request(valkey: ValkeyProcess) -> None:
+    """Requests that wait for it go on by the node alone, and each is counted once."""
+    async with connected(valkey.address) as (store, connection), watched(partial(Node, store)) as site:
+        assert (await site.ask(path=PATH, headers=[KEY]))[0] == 200
+        aside = await connect(valkey.address, timeout_s=5)
+        await aside.call("CLIENT", "PAUSE", 150, "WRITE")
+        asking = [asyncio.create_task(site.ask(path=PATH, headers=[KEY])) for _ in range(5)]
+        await asyncio.sleep(0.05)
+        connection.close()
+        assert {(await each)[0] for each in asking} == {200}
+        assert site.served.counts() == {(KID, "api_keys.self", "allowed"): 5}
+        aside.close()
+        await aside.lost
 
 
 async def test_both_ways_give_the_same_answer(site: WatchedSite) -> None:
@@ -100,9 +221,9 @@ async def test_a_refusal_is_decided_once_and_written_down(site: WatchedSite, cap
         answers = [await site.ask(path=PATH, headers=[KEY]) for _ in range(LIMIT + 2)]
     assert [status for status, _ in answers] == [200] * LIMIT + [429] * 2
     assert b"retry-after: 60" in answers[-1][1]
-    assert site.served.counts() == {
-        ("kid000000001", "api_keys.self", "allowed"): LIMIT,
-        ("kid000000001", "api_keys.self", "rate_limit_exceeded"): 2,
+    assert await site.counts() == {
+        (KID, "api_keys.self", "allowed"): LIMIT,
+        (KID, "api_keys.self", "rate_limit_exceeded"): 2,
     }
     assert [record.message for record in caplog.records] == ["refused"] * 2
 
@@ -188,7 +309,7 @@ async def test_an_error_is_answered_and_logged_once(site: WatchedSite, caplog: p
     assert status == 500
     assert b"1234" not in rest
     assert [record.message for record in caplog.records] == ["a request failed"]
-    assert site.served.counts() == {("kid000000001", "api_keys.self", "allowed"): 2}
+    assert await site.counts() == {(KID, "api_keys.self", "allowed"): 2}
 
 
 async def test_a_key_that_was_dropped_is_looked_up_again(site: WatchedSite) -> None:
@@ -207,31 +328,41 @@ async def test_limits_are_exact_over_both_threads(site: WatchedSite) -> None:
     asked = [site.ask(path=path, headers=[KEY]) for path in [PATH, "/v1/jobs"] * LIMIT]
     statuses = [status for status, _ in await asyncio.gather(*asked)]
     assert statuses.count(200) == LIMIT - 1
-    assert sum(site.served.counts().values()) == 2 * LIMIT + 1
+    assert sum((await site.counts()).values()) == 2 * LIMIT + 1
 
 
-async def test_behind_cors_it_is_answered_at_once_too() -> None:
+async def test_behind_cors_it_is_answered_early_too() -> None:
     """With the header that keeps caches from mixing origins up; a browser's own requests go the long way."""
     served = Served()
     served.add_key("k", key())
     cors = Cors(served.middleware, ["https://app.example.com"])
     slow = await call(cors, "GET", PATH, [("x-api-key", "k")])
-    at_once = cors.answer_at_once(asked(PATH, (b"x-api-key", b"k")))
-    assert at_once is not None
-    assert sorted(name for name, _ in at_once[1]) == sorted(name for name, _ in slow.pairs)
-    assert cors.answer_at_once(asked(PATH, (b"x-api-key", b"k"), (b"origin", b"https://x"))) is None
-    assert Cors(served.app, ["https://app.example.com"]).answer_at_once(asked(PATH)) is None
+    early = reply(cors, asked(PATH, (b"x-api-key", b"k")))
+    assert early is not None
+    assert sorted(name for name, _ in early[1]) == sorted(name for name, _ in slow.pairs)
+    assert reply(cors, asked(PATH, (b"x-api-key", b"k"), (b"origin", b"https://x"))) is None
+    without = Cors(served.app, ["https://app.example.com"])
+    assert without.is_early_anywhere
+    assert reply(without, asked(PATH)) is None
 
 
 def test_what_nobody_has_ready_is_left_to_the_event_loop() -> None:
     """Another path, no key, a host that is not ours: nothing is decided, counted or raised."""
     served = Served(allowed_hosts=frozenset({b"localhost"}))
     host = (b"host", b"localhost")
-    assert isinstance(served.middleware, AnswersAtOnce)
+    assert isinstance(served.middleware, AnswersEarly)
     for scope in (asked("/v1/jobs", host), asked(PATH, host), asked(PATH, (b"x-api-key", b"k"))):
-        assert served.middleware.answer_at_once(scope) is None
+        assert reply(served.middleware, scope) is None
     assert served.counts() == {}
-    assert not isinstance(served.app, AnswersAtOnce)
+    assert not isinstance(served.app, AnswersEarly)
+
+
+def reply(app: AnswersEarly, scope: dict[str, Any]) -> Answer | None:
+    """What it replies, once and at once."""
+    replies: list[Answer | None] = []
+    app.answer_early(scope, replies.append)
+    (only,) = replies
+    return only
 
 
 def asked(path: str, *headers: tuple[bytes, bytes]) -> dict[str, Any]:
