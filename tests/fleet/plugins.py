@@ -17,7 +17,7 @@ from tests.support.warm import PLUGINS
 
 from aitbc_server import fleet
 from aitbc_server.gate import limiter, store_valkey
-from aitbc_server.gate.shared_store import Stale
+from aitbc_server.gate.shared_store import Question, Stale
 from aitbc_server.gate.store import Taken
 from aitbc_server.gate.store_memory import MemoryStore
 
@@ -73,15 +73,15 @@ class _Recorder:
         return was_read
 
     def asking(self, ask: Any) -> Any:
-        def asked(store: Any, tell: Any, tenant_id: str, limit_set: Any, cost: int, *more: Any, **named: Any) -> Any:
+        def asked(store: Any, tell: Any, question: Question, **named: Any) -> Any:
             def told(answer: Any) -> None:
                 at_us = self._at_us.pop(id(answer), 0)
                 # Below 0 nothing is decided.
-                if isinstance(answer, Taken) and limit_set.limits and cost >= 0:
-                    self._write("shared", tenant_id, at_us, answer, cost)
+                if isinstance(answer, Taken) and question.limit_set.limits and question.cost >= 0:
+                    self._write("shared", question.tenant_id, at_us, answer, question.cost)
                 tell(answer)
 
-            return ask(store, told, tenant_id, limit_set, cost, *more, **named)
+            return ask(store, told, question, **named)
 
         return asked
 

@@ -13,7 +13,7 @@ from tests.support.valkey import ValkeyProcess
 
 from aitbc_server.gate import store_valkey
 from aitbc_server.gate.records import limit_set
-from aitbc_server.gate.shared_store import Stale
+from aitbc_server.gate.shared_store import Question, Stale
 from aitbc_server.gate.store import ALLOWED, StoreUnavailableError, Taken
 from aitbc_server.gate.store_valkey import ValkeyStore, state_key
 from aitbc_server.valkey.connection import Connection, connect
@@ -29,10 +29,14 @@ class Site:
         self.store = ValkeyStore(lambda: self.connection, timeout_s=0.25)
         self.tokens = {"alice": ""}
 
-    async def take(self) -> Taken:
+    def question(self) -> Question:
         """One request."""
+        return Question("alice", LIMITS, 1, ("alice", "live", "kid"), "op", ALLOWED, self.tokens)
+
+    async def take(self) -> Taken:
+        """The store's answer to it."""
         while True:
-            taken = await self.store.take("alice", LIMITS, 1, ("alice", "live", "kid"), "op", ALLOWED, self.tokens)
+            taken = await self.store.take(self.question())
             if isinstance(taken, Taken):
                 return taken
             self.tokens.update(taken.tokens)
@@ -230,7 +234,7 @@ async def test_a_clock_that_was_set_back_does_not_make_everybody_late(site: Site
 
 async def test_an_unknown_token_brings_the_present_one(site: Site) -> None:
     """Nothing is taken: the request is asked again with what the node has read by then."""
-    stale = await site.store.take("alice", LIMITS, 1, None, "op", ALLOWED, {"alice": ""})
+    stale = await site.store.take(Question("alice", LIMITS, 1, None, "op", ALLOWED, {"alice": ""}))
     assert isinstance(stale, Stale)
     assert len(stale.tokens["alice"]) == 16
     assert site.used(await site.take()) == 1
@@ -256,11 +260,10 @@ async def test_a_request_may_have_less_time_than_the_others_of_its_turn(site: Si
     """One that has waited before is given up first, and the store is not said to hang for it."""
     await site.take()
     own_valkey.hang()
-    asked = "alice", LIMITS, 1, ("alice", "live", "kid"), "op", ALLOWED, site.tokens
     began_s = time.monotonic()
     patient = asyncio.create_task(site.take())
     with pytest.raises(StoreUnavailableError) as given_up:
-        await site.store.take(*asked, until_s=began_s + 0.05)
+        await site.store.take(site.question(), until_s=began_s + 0.05)
     assert time.monotonic() - began_s < 0.2
     assert not site.store.hangs
     own_valkey.go_on()
@@ -276,15 +279,16 @@ async def test_a_question_with_a_cost_says_what_a_request_would_hear(site: Site)
         await asyncio.sleep(0.05)
     for number, own in ((3, None), (3, 3)):
         small = limit_set(tenant(limit=number), "kid", own)
-        asked = await site.store.take("alice", small, -2, None, "", "", site.tokens)
-        refused = await site.store.take("alice", small, 2, None, "", "", site.tokens)
+        asked, refused = [
+            await site.store.take(Question("alice", small, cost, None, "", "", site.tokens)) for cost in (-2, 2)
+        ]
         assert isinstance(asked, Taken)
         assert isinstance(refused, Taken)
         assert not asked.allowed
         assert 0 < asked.retry_after_us - refused.retry_after_us < 40_000
         assert asked.retry_after_us - asked.levels[0].reset_us > 40_000
     assert await site.counted() == 3
-    fits = await site.store.take("alice", LIMITS, -997, None, "", "", site.tokens)
+    fits = await site.store.take(Question("alice", LIMITS, -997, None, "", "", site.tokens))
     assert isinstance(fits, Taken)
     assert (fits.allowed, site.used(fits)) == (True, 3)
 

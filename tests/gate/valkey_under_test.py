@@ -12,7 +12,7 @@ from tests.gate.stores_under_test import Counted
 
 from aitbc_server.gate.limiter import Verdict
 from aitbc_server.gate.records import LimitSet, UsageId
-from aitbc_server.gate.shared_store import Stale
+from aitbc_server.gate.shared_store import Question, Stale
 from aitbc_server.gate.store import Taken
 from aitbc_server.gate.store_valkey import ValkeyStore
 from aitbc_server.valkey.connection import Address, Connection, connect
@@ -39,7 +39,7 @@ class ValkeyUnderTest:
         concerned = {tenant_id, *(limit.tenant_id for limit in limit_set.limits if limit.tenant_id)}
         while True:
             fences = {each: self._tokens.get(each, "") for each in concerned}
-            taken = await self._valkey.take(tenant_id, limit_set, cost, usage_id, operation, outcome, fences)
+            taken = await self._valkey.take(Question(tenant_id, limit_set, cost, usage_id, operation, outcome, fences))
             if not isinstance(taken, Stale):
                 return taken
             self._tokens.update(taken.tokens)

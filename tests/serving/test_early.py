@@ -178,11 +178,13 @@ async def test_clients_that_are_gone_before_their_answer_harm_nobody(
         assert (await site.ask(path=PATH, headers=[KEY]))[0] == 200
         aside = await connect(valkey.address, timeout_s=5)
         await aside.call("CLIENT", "PAUSE", 150, "WRITE")
-        for _ in range(5):
-            _, writer = await asyncio.open_connection("127.0.0.1", site.port)
-            writer.write(REQUEST + b"\r\n")
-            await writer.drain()
-            writer.transport.abort()
+        clients = [(await asyncio.open_connection("127.0.0.1", site.port))[1] for _ in range(5)]
+        for client in clients:
+            client.write(REQUEST + b"\r\n")
+        while len(site.served.uses.uses) < 1 + len(clients):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        for client in clients:
+            client.transport.abort()
         assert (await site.ask(path=PATH, headers=[KEY]))[0] == 200
         assert await site.counts() == {(KID, "api_keys.self", "allowed"): 7}
         aside.close()

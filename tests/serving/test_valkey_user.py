@@ -15,7 +15,7 @@ from tests.support.valkey import ValkeyProcess, free_port
 from aitbc_server.fleet import SharedStore
 from aitbc_server.gate.cache import CredentialCache
 from aitbc_server.gate.records import limit_set
-from aitbc_server.gate.shared_store import Stale
+from aitbc_server.gate.shared_store import Question, Stale
 from aitbc_server.gate.store import ALLOWED, Taken
 from aitbc_server.serving import store_checks
 from aitbc_server.serving.errors import StartError
@@ -73,7 +73,7 @@ async def test_it_may_do_all_that_nodes_do(server: ValkeyProcess) -> None:
             for number in range(60):
                 # Enough for a window to be sealed in pieces.
                 taken = await shared.store.take(
-                    "alice", LIMITS, 1, ("alice", "live", "k"), f"{number}", ALLOWED, tokens
+                    Question("alice", LIMITS, 1, ("alice", "live", "k"), f"{number}", ALLOWED, tokens)
                 )
                 if isinstance(taken, Stale):
                     tokens.update(taken.tokens)

@@ -14,6 +14,7 @@ from aitbc_server.db.engine import Database
 from aitbc_server.gate.counter import MINUTE_US
 from aitbc_server.gate.numbers import NodeNumbers
 from aitbc_server.gate.records import limit_set
+from aitbc_server.gate.shared_store import Question
 from aitbc_server.gate.store import ALLOWED, Taken
 from aitbc_server.gate.store_valkey import ValkeyStore, state_key
 from aitbc_server.usage.model import UsageMinuteRow
@@ -49,7 +50,7 @@ class Node:
         fences = {tenant_id: ""}
         while True:
             usage_id = (tenant_id, "live", kid)
-            taken = await self.store.take(tenant_id, LIMITS, 1, usage_id, operation, ALLOWED, fences)
+            taken = await self.store.take(Question(tenant_id, LIMITS, 1, usage_id, operation, ALLOWED, fences))
             if isinstance(taken, Taken):
                 return
             fences = dict(taken.tokens)

@@ -16,6 +16,7 @@ from aitbc_server.gate import shard
 from aitbc_server.gate.batch import Batch, Waiting
 from aitbc_server.gate.records import limit_set
 from aitbc_server.gate.shard import Shard
+from aitbc_server.gate.shared_store import Question
 from aitbc_server.gate.store import StoreUnavailableError
 from aitbc_server.gate.store_cluster import ClusterStore, Member, tenant_slot
 from aitbc_server.valkey.connection import Address, Connection, RefusedError
@@ -54,7 +55,7 @@ def a_batch(*, seconds: float = 1) -> tuple[Batch, asyncio.Future[Any]]:
 async def test_without_a_master_nothing_is_decided(nowhere: ClusterStore) -> None:
     """Each request hears it at once, and goes on by itself."""
     with pytest.raises(StoreUnavailableError, match="no master is known"):
-        await nowhere.take("alice", LIMITS, 1, ("alice", "live", "kid"), "things.any", "allowed", {})
+        await nowhere.take(Question("alice", LIMITS, 1, ("alice", "live", "kid"), "things.any", "allowed", {}))
     with pytest.raises(StoreUnavailableError, match="no master is known"):
         await nowhere.look("alice", LIMITS)
 

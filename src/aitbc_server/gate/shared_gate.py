@@ -22,8 +22,8 @@ from aitbc_server.gate.fence_book import FenceBook
 from aitbc_server.gate.gate import INVALID, UNAVAILABLE, Decided, Decision, Gate, rate_limited
 from aitbc_server.gate.loads import SourceUnavailableError, TurnLoads
 from aitbc_server.gate.numbers import NodeNumbers
-from aitbc_server.gate.records import LimitSet, UsageId
-from aitbc_server.gate.shared_store import SharedLimits, Stale
+from aitbc_server.gate.records import LimitSet
+from aitbc_server.gate.shared_store import Question, SharedLimits, Stale
 from aitbc_server.gate.store import ALLOWED, StoreUnavailableError, Taken
 from aitbc_server.gate.store_memory import MemoryStore
 
@@ -37,7 +37,7 @@ _SETTLED_S = 1.0
 NO_LIMITS = LimitSet((), 0, (b"", b""), (), b"", b"")
 
 #: Asks the store about a credential, and gives up at a moment of the monotonic clock; None: at the store's own.
-Question = Callable[[Credential, float | None], Awaitable[Decision | Stale]]
+Ask = Callable[[Credential, float | None], Awaitable[Decision | Stale]]
 
 
 class _Told(NamedTuple):
@@ -111,7 +111,7 @@ class SharedGate(Gate):
             going_on.add_done_callback(self._going_on.discard)
             going_on.add_done_callback(lambda done: decided(_result(done)))
 
-        if not self._shared.ask(tell, *question):
+        if not self._shared.ask(tell, question):
             decided(None)
 
     async def check(self, text: bytes, facts: Facts, cost: int) -> Decision:
@@ -140,7 +140,7 @@ class SharedGate(Gate):
     ) -> Decision:
         async def ask(held: Credential, until_s: float | None) -> Decision | Stale:
             question, decide = self._question(held, facts, cost)
-            answer = await self._shared.take(*question, until_s=until_s)
+            answer = await self._shared.take(question, until_s=until_s)
             return answer if isinstance(answer, Stale) else decide(answer)
 
         try:
@@ -161,7 +161,7 @@ class SharedGate(Gate):
         return decided.refusal
 
     async def _with_current(
-        self, text: bytes, ask: Question, cached: Credential | None = None, told: _Told | None = None
+        self, text: bytes, ask: Ask, cached: Credential | None = None, told: _Told | None = None
     ) -> Decision:
         """What ``ask`` says of a record whose fences were as this node knew them; it says Stale where they were not.
 
@@ -190,9 +190,7 @@ class SharedGate(Gate):
         logger.error("a key could not be checked: it changes faster than it can be read")
         return Decision(UNAVAILABLE)
 
-    def _question(
-        self, held: Credential, facts: Facts, cost: int
-    ) -> tuple[tuple[str, LimitSet, int, UsageId, str, str, dict[str, str]], Callable[[Taken], Decision]]:
+    def _question(self, held: Credential, facts: Facts, cost: int) -> tuple[Question, Callable[[Taken], Decision]]:
         """What the store is asked, and what its answer decides."""
         refusal, tenant, limits, usage_id = self._before_limits(held, facts, self._clock())
         operation = facts.operation.id
@@ -205,13 +203,14 @@ class SharedGate(Gate):
 
         fences = self._fences.expected(held.record.tenant.id, tenant.id)
         if refusal is None:
-            return (tenant.id, limits, cost, usage_id, operation, ALLOWED, fences), decide
-        return (tenant.id, limits, 0, usage_id, operation, refusal.code, fences), decide
+            return Question(tenant.id, limits, cost, usage_id, operation, ALLOWED, fences), decide
+        return Question(tenant.id, limits, 0, usage_id, operation, refusal.code, fences), decide
 
     async def _compare(self, held: Credential, until_s: float | None, facts: Facts) -> Decision | Stale:
         tenant = decision.acting_tenant(held, facts.tenant_id) or held.record.tenant
         fences = self._fences.expected(held.record.tenant.id, tenant.id)
-        taken = await self._shared.take(tenant.id, NO_LIMITS, 0, None, "", "", fences, until_s=until_s)
+        question = Question(tenant.id, NO_LIMITS, 0, None, "", "", fences)
+        taken = await self._shared.take(question, until_s=until_s)
         return taken if isinstance(taken, Stale) else Decision(self.refusal(held, facts))
 
     async def _decide_alone(self, text: bytes, facts: Facts, cost: int, counted: Future[bool] | None) -> Decision:

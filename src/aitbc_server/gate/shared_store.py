@@ -5,12 +5,30 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+import msgspec
+
 from aitbc_server.gate.limiter import Verdict
 from aitbc_server.gate.records import LimitSet, UsageId
 
 if TYPE_CHECKING:
     from aitbc_server.gate.batch import Tell
     from aitbc_server.gate.store import Taken
+
+
+class Question(msgspec.Struct, frozen=True, gc=False):
+    """What the store decides and counts for one request, as ``Store.take`` says.
+
+    ``fences`` are the tokens that the request's record rests on. ``cost`` below 0: what would become of a request for
+    so much is answered, and nothing is taken. ``usage_id`` None: nothing is counted.
+    """
+
+    tenant_id: str
+    limit_set: LimitSet
+    cost: int
+    usage_id: UsageId | None
+    operation: str
+    outcome: str
+    fences: Mapping[str, str]
 
 
 class Stale(NamedTuple):
@@ -40,35 +58,14 @@ class SharedLimits(Protocol):
         """So long an answer is waited for."""
         ...
 
-    def ask(
-        self,
-        tell: Tell,
-        tenant_id: str,
-        limit_set: LimitSet,
-        cost: int,
-        usage_id: UsageId | None,
-        operation: str,
-        outcome: str,
-        fences: Mapping[str, str],
-    ) -> bool:
+    def ask(self, tell: Tell, question: Question) -> bool:
         """As ``take``, for whoever awaits nothing: ``tell`` is called in a later turn of the event loop.
 
         False: nothing was asked, and nothing will be told; only ``take`` can tell. Does not raise.
         """
         ...
 
-    async def take(
-        self,
-        tenant_id: str,
-        limit_set: LimitSet,
-        cost: int,
-        usage_id: UsageId | None,
-        operation: str,
-        outcome: str,
-        fences: Mapping[str, str],
-        *,
-        until_s: float | None = None,
-    ) -> Taken | Stale:
+    async def take(self, question: Question, *, until_s: float | None = None) -> Taken | Stale:
         """See ``ValkeyStore.take``."""
         ...
 

@@ -20,9 +20,9 @@ from aitbc_server.gate import across_slots
 from aitbc_server.gate.across_slots import Count, SlotPart
 from aitbc_server.gate.batch import Batch, Tell
 from aitbc_server.gate.limiter import Verdict
-from aitbc_server.gate.records import LimitSet, UsageId
+from aitbc_server.gate.records import LimitSet
 from aitbc_server.gate.shard import Shard
-from aitbc_server.gate.shared_store import Counts, Stale
+from aitbc_server.gate.shared_store import Counts, Question, Stale
 from aitbc_server.gate.store import StoreUnavailableError, Taken
 from aitbc_server.gate.store_valkey import TIMEOUT_S, ValkeyStore, state_key
 from aitbc_server.valkey.cluster import Cluster
@@ -92,52 +92,26 @@ class ClusterStore:
         """Leave all masters."""
         await self._cluster.stop()
 
-    def ask(
-        self,
-        tell: Tell,
-        tenant_id: str,
-        limit_set: LimitSet,
-        cost: int,
-        usage_id: UsageId | None,
-        operation: str,
-        outcome: str,
-        fences: Mapping[str, str],
-    ) -> bool:
-        """See ``SharedLimits.ask``: it is done where one master has all that the request needs."""
-        slot = tenant_slot(tenant_id)
+    def ask(self, tell: Tell, question: Question) -> bool:
+        """See ``SharedLimits.ask``: it is done where one master has all that is in question."""
+        slot = tenant_slot(question.tenant_id)
         member = self._cluster.owner(slot)
-        if member is None or not _is_in_one_slot(slot, limit_set, fences):
-            return False
-        return member.store.ask(tell, tenant_id, limit_set, cost, usage_id, operation, outcome, fences, slot=slot)
+        return member is not None and _is_in_one_slot(question, slot) and member.store.ask(tell, question, slot=slot)
 
-    async def take(
-        self,
-        tenant_id: str,
-        limit_set: LimitSet,
-        cost: int,
-        usage_id: UsageId | None,
-        operation: str,
-        outcome: str,
-        fences: Mapping[str, str],
-        *,
-        until_s: float | None = None,
-    ) -> Taken | Stale:
+    async def take(self, question: Question, *, until_s: float | None = None) -> Taken | Stale:
         """See ``ValkeyStore.take``."""
-        slot = tenant_slot(tenant_id)
-        if _is_in_one_slot(slot, limit_set, fences):
-            return await self._owner(slot).store.take(
-                tenant_id, limit_set, cost, usage_id, operation, outcome, fences, slot=slot, until_s=until_s
-            )
+        slot = tenant_slot(question.tenant_id)
+        if _is_in_one_slot(question, slot):
+            return await self._owner(slot).store.take(question, slot=slot, until_s=until_s)
 
         async def ask(part: SlotPart, cost: int, count: Count) -> Taken | Stale:
-            return await self._owner(part.slot).store.take(
-                part.tenant_id, part.limits, cost, *count, part.fences, slot=part.slot
-            )
+            asked = Question(part.tenant_id, part.limits, cost, *count, part.fences)
+            return await self._owner(part.slot).store.take(asked, slot=part.slot)
 
-        home, others = across_slots.parts(tenant_id, limit_set, fences, tenant_slot)
-        count = Count(usage_id, operation, outcome)
+        home, others = across_slots.parts(question.tenant_id, question.limit_set, question.fences, tenant_slot)
+        count = Count(question.usage_id, question.operation, question.outcome)
         timeout_s = TIMEOUT_S if until_s is None else min(TIMEOUT_S, until_s - monotonic())
-        return await across_slots.take(home, others, cost, count, ask, timeout_s=timeout_s)
+        return await across_slots.take(home, others, question.cost, count, ask, timeout_s=timeout_s)
 
     async def look(self, tenant_id: str, limit_set: LimitSet) -> tuple[Verdict, ...]:
         """See ``Store.look``."""
@@ -299,10 +273,10 @@ class ClusterStore:
             self._cluster.look_again()
 
 
-def _is_in_one_slot(slot: int, limit_set: LimitSet, fences: Mapping[str, str]) -> bool:
+def _is_in_one_slot(question: Question, slot: int) -> bool:
     """Whether everybody whose limits and fences these are is in this slot."""
-    owners = (limit.tenant_id for limit in limit_set.limits if limit.tenant_id)
-    return all(tenant_slot(each) == slot for each in (*fences, *owners))
+    owners = (limit.tenant_id for limit in question.limit_set.limits if limit.tenant_id)
+    return all(tenant_slot(each) == slot for each in (*question.fences, *owners))
 
 
 async def _give_tokens(store: ValkeyStore, tenant_ids: list[str]) -> list[Place]:

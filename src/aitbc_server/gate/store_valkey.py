@@ -16,8 +16,8 @@ from aitbc_server.gate import packing
 from aitbc_server.gate.batch import Batch, Tell, Waiting, read, told
 from aitbc_server.gate.limiter import Verdict
 from aitbc_server.gate.lua import lua
-from aitbc_server.gate.records import LimitSet, UsageId
-from aitbc_server.gate.shared_store import Counts, Stale
+from aitbc_server.gate.records import LimitSet
+from aitbc_server.gate.shared_store import Counts, Question, Stale
 from aitbc_server.gate.store import StoreUnavailableError, Taken
 from aitbc_server.valkey import info
 from aitbc_server.valkey.connection import Argument, Connection, ConnectionLostError, RefusedError
@@ -238,52 +238,21 @@ class ValkeyStore:
             raise StoreUnavailableError("there is no connection to the store")
         return connection
 
-    async def take(
-        self,
-        tenant_id: str,
-        limit_set: LimitSet,
-        cost: int,
-        usage_id: UsageId | None,
-        operation: str,
-        outcome: str,
-        fences: Mapping[str, str],
-        *,
-        slot: int = 0,
-        until_s: float | None = None,
-    ) -> Taken | Stale:
-        """Decide and count, as ``Store.take``; ``fences`` are the tokens that the request's record rests on.
+    async def take(self, question: Question, *, slot: int = 0, until_s: float | None = None) -> Taken | Stale:
+        """Decide and count.
 
-        ``cost`` below 0: what would become of a request for so much is answered, and nothing is taken.
-        ``usage_id`` None: nothing is counted. ``slot``: of all these tenants, on a cluster. ``until_s``: when the
-        request is given up, a reading of the monotonic clock, where that is before ``timeout_s`` is over. Raises
-        StoreUnavailableError.
+        ``slot``: of all tenants in question, on a cluster. ``until_s``: when the request is given up, a reading of the
+        monotonic clock, where that is before ``timeout_s`` is over. Raises StoreUnavailableError.
         """
+        return await told(lambda tell: self.ask(tell, question, slot=slot, until_s=until_s))
 
-        def ask(tell: Tell) -> None:
-            self.ask(tell, tenant_id, limit_set, cost, usage_id, operation, outcome, fences, slot=slot, until_s=until_s)
-
-        return await told(ask)
-
-    def ask(
-        self,
-        tell: Tell,
-        tenant_id: str,
-        limit_set: LimitSet,
-        cost: int,
-        usage_id: UsageId | None,
-        operation: str,
-        outcome: str,
-        fences: Mapping[str, str],
-        *,
-        slot: int = 0,
-        until_s: float | None = None,
-    ) -> bool:
+    def ask(self, tell: Tell, question: Question, *, slot: int = 0, until_s: float | None = None) -> bool:
         """See ``SharedLimits.ask``, and ``take``."""
         batch = self._batches.get(slot)
         if batch is None or len(batch.waiting) >= _MAX_BATCH:
             batch = self._new_batch(slot)
-        batch.requests.append(_packed(batch, tenant_id, limit_set, cost, usage_id, operation, outcome, fences))
-        waiting = Waiting(tell, tuple(fences), len(limit_set.limits))
+        batch.requests.append(_packed(batch, question))
+        waiting = Waiting(tell, tuple(question.fences), len(question.limit_set.limits))
         batch.waiting.append(waiting)
         if until_s is not None and until_s < batch.until_s:
             waiting.give_up_at(until_s)
@@ -374,32 +343,25 @@ def _counts(name: str, fields: list[Any]) -> Counts:
     return Counts(int(minute), run, dict(zip(fields[::2], fields[1::2], strict=True)))
 
 
-def _packed(
-    batch: Batch,
-    tenant_id: str,
-    limit_set: LimitSet,
-    cost: int,
-    usage_id: UsageId | None,
-    operation: str,
-    outcome: str,
-    fences: Mapping[str, str],
-) -> bytes:
+def _packed(batch: Batch, question: Question) -> bytes:
+    tenant_id, limits, fences = question.tenant_id, question.limit_set.limits, question.fences
     home = batch.index(state_key(tenant_id))
-    subject, counted_for = b"", 0
+    subject, counted_for, usage_id = b"", 0, question.usage_id
     if usage_id is not None:
         batch.counted[tenant_id] = None
-        subject, counted_for = f"{usage_id[1]}|{usage_id[2]}|{operation}|".encode(), home
-    token, first = fences.get(tenant_id), limit_set.limits[0] if limit_set.limits else None
-    if token is not None and first is not None and not first.window and len(fences) == len(limit_set.limits) == 1:
-        return packing.plain_request(cost, counted_for, home, first.limit, token.encode(), subject, outcome.encode())
-    limits = []
-    for limit in limit_set.limits:
+        subject, counted_for = f"{usage_id[1]}|{usage_id[2]}|{question.operation}|".encode(), home
+    cost, outcome = question.cost, question.outcome.encode()
+    token, first = fences.get(tenant_id), limits[0] if limits else None
+    if token is not None and first is not None and not first.window and len(fences) == len(limits) == 1:
+        return packing.plain_request(cost, counted_for, home, first.limit, token.encode(), subject, outcome)
+    packed = []
+    for limit in limits:
         owner = limit.tenant_id or tenant_id
         tenant = batch.index(state_key(owner))
         window = batch.index(own_window_key(owner, limit.window)) if limit.window else tenant
-        limits.append((tenant, window, limit.limit))
+        packed.append((tenant, window, limit.limit))
     expected = [(batch.index(state_key(fenced)), token.encode()) for fenced, token in fences.items()]
-    return packing.request(cost, counted_for, limits, expected, subject, outcome.encode())
+    return packing.request(cost, counted_for, packed, expected, subject, outcome)
 
 
 @contextmanager
