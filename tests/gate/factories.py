@@ -197,8 +197,12 @@ async def decided_early(gate: Gate, text: bytes, asked: Facts, cost: int) -> Dec
     """A decision as the middleware comes by it where a request may be answered early."""
     told: asyncio.Future[Decision | None] = asyncio.get_running_loop().create_future()
 
-    def decided(decision: Decision | None) -> None:
-        if not told.done():
+    def decided(decision: Decision | Exception | None) -> None:
+        if told.done():
+            return
+        if isinstance(decision, Exception):
+            told.set_exception(decision)
+        else:
             told.set_result(decision)
 
     gate.check_early(text, asked, cost, decided)

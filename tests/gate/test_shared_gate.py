@@ -278,6 +278,51 @@ async def test_what_the_store_counted_after_all_is_not_counted_twice(first: Node
         assert first.own().get("allowed", 0) - before.get("allowed", 0) == (0 if was_counted else 1)
 
 
+async def test_what_was_given_up_and_then_found_stale_is_counted_here(first: Node, second: Node) -> None:
+    """The store did not count it: its answer came late, and said that the key has changed meanwhile."""
+    assert await first.code() is None
+    first.store.timeout_s = 0.25
+    await second.store.raise_fences(["alice"])
+    assert first.connection is not None
+    way = first.connection._transport
+    assert way is not None
+    way.pause_reading()
+    assert await first.code() is None
+    way.resume_reading()
+    async with first.gate.settling():
+        await asyncio.sleep(0.05)
+    assert (await second.shared(), first.own()) == ({"allowed": 1}, {"allowed": 1})
+
+
+async def test_an_unexpected_error_is_handed_on(first: Node, database: Database) -> None:
+    """It is not taken for an answer of the store's or of the database's."""
+    assert await first.code() is None
+
+    async def broken(_: Sequence[bytes]) -> list[Credential | None]:
+        raise ZeroDivisionError
+
+    database.load_all, first.connection = broken, None  # type: ignore[method-assign,assignment]
+    with pytest.raises(ZeroDivisionError):
+        await first.code()
+
+
+async def test_decisions_that_go_on_are_settled_too(first: Node, database: Database) -> None:
+    """A node that stops stores its counts behind them, whoever has gone meanwhile."""
+    assert await first.code() is None
+    load = database.load_all
+
+    async def slow(texts: Sequence[bytes]) -> list[Credential | None]:
+        await asyncio.sleep(0.1)
+        return await load(texts)
+
+    database.load_all, first.connection = slow, None  # type: ignore[method-assign]
+    first.gate.check_early(KEY, facts(ANY), 1, lambda _: None)
+    await asyncio.sleep(0.02)
+    async with first.gate.settling():
+        pass
+    assert first.own() == {"allowed": 1}
+
+
 async def test_a_key_that_changes_without_end_is_refused(first: Node, database: Database) -> None:
     """The store is there: a node that decided by itself would have a limit of its own beside the fleet's."""
 

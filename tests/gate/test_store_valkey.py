@@ -264,7 +264,7 @@ async def test_a_request_may_have_less_time_than_the_others_of_its_turn(site: Si
     patient = asyncio.create_task(site.take())
     with pytest.raises(StoreUnavailableError) as given_up:
         await site.store.take(site.question(), until_s=began_s + 0.05)
-    assert time.monotonic() - began_s < 0.2
+    assert not patient.done()
     assert not site.store.hangs
     own_valkey.go_on()
     assert site.used(await patient) == 3

@@ -42,10 +42,10 @@ async def test_a_request_that_asks_again_waits_no_longer_altogether(
     asked = stale_after(first, 0.1, monkeypatch)
     began_s = time.monotonic()
     assert await first.code() is None
-    assert time.monotonic() - began_s < 0.7
+    assert time.monotonic() - began_s < 0.25 + 0.2
     assert first.own() == {"allowed": 1}
     assert asked[0] is None
     for until_s in asked[1:]:
         assert until_s is not None
-        assert until_s < began_s + 0.25 + 0.2
+        assert until_s <= began_s + 0.25 + 0.05
     assert len(asked) <= 3

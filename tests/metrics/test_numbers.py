@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
-from aitbc_server.gate.asgi import Receive, Scope, Send
+from aitbc_server.gate.answers import Answer
+from aitbc_server.gate.asgi import Receive, Reply, Scope, Send
 from aitbc_server.gate.cache import CredentialCache
 from aitbc_server.gate.context import CONTEXT, Context
 from aitbc_server.gate.counter import UsageCounter
@@ -47,6 +50,38 @@ async def test_one_request_in_so_many_is_measured() -> None:
         await sampled({"type": "http"}, None, None)  # type: ignore[arg-type]
     assert len(served) == 7
     assert registry.get_sample_value("took_count", {"operation": SELF.id}) == 3
+
+
+async def test_a_request_is_drawn_once_whichever_way_it_is_answered() -> None:
+    """Every second of both kinds is measured, from when it was first asked about; each is replied to once."""
+
+    class Half:
+        """Answers every request early that is not of the event loop; those wait first."""
+
+        is_early_anywhere = False
+
+        def answer_early(self, scope: Scope, reply: Reply) -> None:
+            """See ``AnswersEarly``."""
+            scope[CONTEXT] = Context("req_1", SELF, None)
+            reply((200, [], b"") if scope["early"] else None)
+
+        async def __call__(self, *_: object) -> None:
+            """See ASGI."""
+
+    registry = CollectorRegistry()
+    sampled = Sampled(Half(), Histogram("took", "Seconds.", ["operation"], registry=registry), every=2)
+    replies: list[Answer | None] = []
+    for number in range(40):
+        scope: Scope = {"type": "http", "early": number // 2 % 2 == 0}
+        sampled.answer_early(scope, replies.append)
+        if replies[-1] is None:
+            await asyncio.sleep(0.002)
+            await sampled(scope, None, None)  # type: ignore[arg-type]
+    assert [reply is not None for reply in replies] == [number // 2 % 2 == 0 for number in range(40)]
+    assert registry.get_sample_value("took_count", {"operation": SELF.id}) == 20
+    took_s = registry.get_sample_value("took_sum", {"operation": SELF.id})
+    assert took_s is not None
+    assert took_s > 10 * 0.002
 
 
 @pytest.mark.parametrize(

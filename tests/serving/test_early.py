@@ -33,6 +33,7 @@ from aitbc_server.gate.own_operations import SELF
 from aitbc_server.gate.self_handler import SelfHandler
 from aitbc_server.gate.shared_gate import SharedGate
 from aitbc_server.gate.store_valkey import ValkeyStore
+from aitbc_server.serving.early import _together
 from aitbc_server.valkey.connection import Address, Connection, connect
 
 KEY = b"X-API-Key: the-right-key"
@@ -370,3 +371,55 @@ def reply(app: AnswersEarly, scope: dict[str, Any]) -> Answer | None:
 def asked(path: str, *headers: tuple[bytes, bytes]) -> dict[str, Any]:
     """The ASGI scope of a GET."""
     return {"type": "http", "method": "GET", "path": path, "headers": list(headers), "client": None}
+
+
+class Loop:
+    """Notes what it was woken for."""
+
+    def __init__(self) -> None:
+        self.woken: list[Callable[[], None]] = []
+
+    def call_soon_threadsafe(self, wake: Callable[[], None]) -> None:
+        """See ``asyncio.AbstractEventLoop``."""
+        self.woken.append(wake)
+
+
+class Watcher:
+    """A request of Granian's; an error of its own ends it."""
+
+    def __init__(self, scope: int) -> None:
+        self.scope = scope
+        self.error: Exception | None = None
+
+    def err(self, error: Exception) -> None:
+        """See Granian."""
+        self.error = error
+
+
+def test_all_that_came_is_begun_together_and_nobody_is_forgotten() -> None:
+    """The loop is woken once; who comes while it begins wakes it again; an error is one request's own."""
+    asked: list[int] = []
+
+    class App:
+        """Meanwhile the fifth comes, and the second fails."""
+
+        is_early_anywhere = False
+
+        def answer_early(self, scope: Any, reply: Any) -> None:
+            """See ``AnswersEarly``."""
+            asked.append(scope)
+            if scope == 1:
+                schedule(watchers[4])
+            if scope == 2:
+                raise RuntimeError
+
+    loop, watchers = Loop(), [Watcher(number) for number in range(1, 6)]
+    schedule = _together(App(), lambda _: None, loop)  # type: ignore[arg-type]
+    for watcher in watchers[:4]:
+        schedule(watcher)
+    (wake,) = loop.woken
+    wake()
+    assert asked == [1, 2, 3, 4]
+    assert [watcher.error is not None for watcher in watchers] == [False, True, False, False, False]
+    loop.woken[1]()
+    assert asked == [1, 2, 3, 4, 5]

@@ -74,6 +74,20 @@ class AnswersEarly(Protocol):
         ...
 
 
+class Around:
+    """What middleware around an ``app`` has in common: it is early where the app is."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        inner: object = app
+        self._early = inner if isinstance(inner, AnswersEarly) else None
+
+    @property
+    def is_early_anywhere(self) -> bool:
+        """See ``AnswersEarly``."""
+        return self._early is None or self._early.is_early_anywhere
+
+
 class GateMiddleware:
     """Answers refusals itself, adds the limit headers to everything that passes, and lets nothing else through."""
 
@@ -117,7 +131,7 @@ class GateMiddleware:
         headers: Headers = [(b"x-request-id", request_id.encode()), *self._always]
         forward = None
         try:
-            context = begun or self._context(scope, request_id)
+            context = self._context(scope, request_id) if begun is None else _without_error(begun)
             operation, facts = context.operation, context.facts
             if facts is not None and context.decision is None:
                 text = context.credential_text
@@ -149,7 +163,7 @@ class GateMiddleware:
     @property
     def is_early_anywhere(self) -> bool:
         """See ``AnswersEarly``."""
-        return self._gate.is_immediate
+        return self._gate.is_early_anywhere
 
     def answer_early(self, scope: Scope, reply: Reply) -> None:
         """See ``AnswersEarly``: what an immediate handler has for a key that is cached and within its limits.
@@ -172,10 +186,19 @@ class GateMiddleware:
             reply(None)
 
     def _reply(
-        self, scope: Scope, context: Context, handler: ImmediateHandler, reply: Reply, decision: Decision | None
+        self,
+        scope: Scope,
+        context: Context,
+        handler: ImmediateHandler,
+        reply: Reply,
+        decision: Decision | Exception | None,
     ) -> None:
-        context.decision = decision
         answer = None
+        if isinstance(decision, Exception):
+            context.error = decision
+            reply(None)
+            return
+        context.decision = decision
         # Seen by tests/serving/test_early.py on the server's own threads, which coverage cannot trace.
         if decision is not None and decision.refusal is None:  # pragma: no branch
             headers: Headers = [(b"x-request-id", context.request_id.encode()), *self._always]
@@ -265,6 +288,13 @@ class _Forward:
             own = list(message.get("headers", ()))
             message = {**message, "headers": own + _beside(self._headers, own)}
         await self._send(message)
+
+
+def _without_error(begun: Context) -> Context:
+    """The context of a request that was asked about early. Raises what came instead of a decision."""
+    if begun.error is not None:
+        raise begun.error
+    return begun
 
 
 def _whole(answer: Answer, headers: Headers) -> Answer:

@@ -94,7 +94,7 @@ class Batch:
             waiting.fail(why)
 
 
-async def told(ask: Callable[[Tell], object]) -> Taken | Stale:
+async def answer_to(ask: Callable[[Tell], object]) -> Taken | Stale:
     """What is told to whoever asks, for those who await it."""
     future: asyncio.Future[Taken | Stale] = asyncio.get_running_loop().create_future()
 

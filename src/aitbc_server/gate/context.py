@@ -18,6 +18,7 @@ class Context(msgspec.Struct, eq=False):
     ``credential_text`` is the secret itself: it is here so that a long poll can look at its key again, and is
     kept out of ``repr``. ``decision`` and ``facts`` are None where no key is asked for. ``limit_state`` is remaining
     and reset of each limit, in order. ``unpresented``: why there is no credential to look at where one is asked for.
+    ``error``: what a decision that was begun early ended with.
     """
 
     request_id: str
@@ -28,6 +29,7 @@ class Context(msgspec.Struct, eq=False):
     credential_text: bytes = b""
     limit_state: tuple[int, ...] = ()
     unpresented: Refusal | None = None
+    error: Exception | None = None
 
     def __repr__(self) -> str:
         return f"Context({self.request_id!r}, {self.operation.id!r})"

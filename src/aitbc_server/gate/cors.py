@@ -10,7 +10,7 @@ from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 from aitbc_server.gate.answers import Answer
-from aitbc_server.gate.asgi import AnswersEarly, App, Receive, Reply, Scope, Send
+from aitbc_server.gate.asgi import App, Around, Receive, Reply, Scope, Send
 from aitbc_server.gate.headers import Headers, security_headers
 
 _METHODS = b"GET, POST, PATCH, DELETE"
@@ -25,14 +25,12 @@ _MAX_AGE_S = 600
 _VARY = (b"vary", b"Origin")
 
 
-class Cors:
+class Cors(Around):
     """ASGI middleware in front of the gate, for pages of ``origins`` (``https://app.example.com``)."""
 
     def __init__(self, app: App, origins: Iterable[str], *, https: bool = False) -> None:
         """``https``: browsers are told to come by HTTPS only."""
-        self._app = app
-        inner: object = app
-        self._early = inner if isinstance(inner, AnswersEarly) else None
+        super().__init__(app)
         self._always = security_headers(https=https)
         self._origins = frozenset(origin.encode() for origin in origins)
 
@@ -57,11 +55,6 @@ class Cors:
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
-
-    @property
-    def is_early_anywhere(self) -> bool:
-        """See ``AnswersEarly``."""
-        return self._early is None or self._early.is_early_anywhere
 
     def answer_early(self, scope: Scope, reply: Reply) -> None:
         """See ``AnswersEarly``: what the app has for requests that no browser makes for a page of another origin."""

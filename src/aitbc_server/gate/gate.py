@@ -66,8 +66,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     cost: int = 0
 
 
-#: Takes a decision; None: ask ``Gate.check``. Does not raise.
-Decided = Callable[[Decision | None], None]
+#: Takes a decision, or what came instead of one; None: ask ``Gate.check``. Does not raise.
+Decided = Callable[[Decision | Exception | None], None]
 
 
 class Gate:
@@ -93,7 +93,7 @@ class Gate:
         self._clock = clock
 
     @property
-    def is_immediate(self) -> bool:
+    def is_early_anywhere(self) -> bool:
         """Whether ``check_early`` may be called on any thread, and has decided when it returns."""
         return self._now is not None
 

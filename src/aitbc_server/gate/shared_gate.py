@@ -40,19 +40,11 @@ NO_LIMITS = LimitSet((), 0, (b"", b""), (), b"", b"")
 Ask = Callable[[Credential, float | None], Awaitable[Decision | Stale]]
 
 
-class _Told(NamedTuple):
-    """What the store said to a request, and how much of its time for it is left."""
+class _Again(NamedTuple):
+    """The fences are others than a request was asked about with: they, and how much of the store's time is left."""
 
-    answer: Stale | StoreUnavailableError
+    tokens: Mapping[str, str]
     left_s: float
-
-    def tokens(self) -> Mapping[str, str]:
-        """The fences as they are. Raises StoreUnavailableError where they are not known, or too late."""
-        if isinstance(self.answer, StoreUnavailableError):
-            raise self.answer
-        if self.left_s <= 0:
-            raise StoreUnavailableError("the store did not answer in time")
-        return self.answer.tokens
 
 
 class SharedGate(Gate):
@@ -89,6 +81,8 @@ class SharedGate(Gate):
         try:
             yield
         finally:
+            if self._going_on:
+                await asyncio.wait(self._going_on, timeout=_SETTLED_S)
             if self._unsettled:
                 await asyncio.wait(self._unsettled, timeout=_SETTLED_S)
 
@@ -105,11 +99,15 @@ class SharedGate(Gate):
             if isinstance(answer, Taken):
                 decided(decide(answer))
                 return
-            told = _Told(answer, self._shared.timeout_s - (monotonic() - began_s))
-            going_on = asyncio.create_task(self._check(text, facts, cost, told=told))
-            self._going_on.add(going_on)
-            going_on.add_done_callback(self._going_on.discard)
-            going_on.add_done_callback(lambda done: decided(_result(done)))
+            if isinstance(answer, Stale):
+                again = _Again(answer.tokens, self._shared.timeout_s - (monotonic() - began_s))
+                going_on = self._decide(text, facts, cost, again=again)
+            else:
+                going_on = self._without_store(text, facts, cost, answer.counted)
+            task = asyncio.create_task(self._or_unavailable(going_on))
+            self._going_on.add(task)
+            task.add_done_callback(self._going_on.discard)
+            task.add_done_callback(lambda done: decided(_result(done)))
 
         if not self._shared.ask(tell, question):
             decided(None)
@@ -119,13 +117,12 @@ class SharedGate(Gate):
         cached = self._cache.get(self._cache.digest(text))
         if cached is None:
             return await super().check(text, facts, cost)
-        return await self._check(text, facts, cost, cached)
+        return await self._or_unavailable(self._decide(text, facts, cost, cached))
 
-    async def _check(
-        self, text: bytes, facts: Facts, cost: int, cached: Credential | None = None, told: _Told | None = None
-    ) -> Decision:
+    @staticmethod
+    async def _or_unavailable(deciding: Awaitable[Decision]) -> Decision:
         try:
-            return await self._decide(text, facts, cost, cached, told)
+            return await deciding
         except (SourceUnavailableError, StoreUnavailableError) as error:
             logger.error("a key could not be checked: %s", error)
             return Decision(UNAVAILABLE)
@@ -136,7 +133,7 @@ class SharedGate(Gate):
         return await self._decide(text, facts, cost)
 
     async def _decide(
-        self, text: bytes, facts: Facts, cost: int, cached: Credential | None = None, told: _Told | None = None
+        self, text: bytes, facts: Facts, cost: int, cached: Credential | None = None, again: _Again | None = None
     ) -> Decision:
         async def ask(held: Credential, until_s: float | None) -> Decision | Stale:
             question, decide = self._question(held, facts, cost)
@@ -144,11 +141,15 @@ class SharedGate(Gate):
             return answer if isinstance(answer, Stale) else decide(answer)
 
         try:
-            return await self._with_current(text, ask, cached, told)
+            return await self._with_current(text, ask, cached, again)
         except StoreUnavailableError as error:
-            if self._denies_alone:
-                raise
-            return await self._decide_alone(text, facts, cost, error.counted)
+            counted = error.counted
+        return await self._without_store(text, facts, cost, counted)
+
+    async def _without_store(self, text: bytes, facts: Facts, cost: int, counted: Future[bool] | None) -> Decision:
+        if self._denies_alone:
+            raise StoreUnavailableError("the store did not answer", counted)
+        return await self._decide_alone(text, facts, cost, counted)
 
     async def recheck(self, text: bytes, facts: Facts) -> Refusal | None:
         """See ``Gate.recheck``."""
@@ -161,18 +162,17 @@ class SharedGate(Gate):
         return decided.refusal
 
     async def _with_current(
-        self, text: bytes, ask: Ask, cached: Credential | None = None, told: _Told | None = None
+        self, text: bytes, ask: Ask, cached: Credential | None = None, again: _Again | None = None
     ) -> Decision:
         """What ``ask`` says of a record whose fences were as this node knew them; it says Stale where they were not.
 
         Only a record that is in the cache at the very moment of asking is asked about: one that was loaded and not
         put there may be older than the tokens of the book. ``cached``: the one that is there now, if it is at hand.
-        ``told``: what the store said when it was asked before. However often it is asked, it gets its time once. Who
-        has nothing current to ask about is refused: the store is there, and a node that decided beside it would have
-        a limit of its own.
+        ``again``: it was asked before. However often it is asked, it gets its time once. Who has nothing current to ask
+        about is refused: the store is there, and a node that decided beside it would have a limit of its own.
         """
-        if told is not None:
-            self._fences.renew(told.tokens())
+        if again is not None:
+            self._renew(again)
         for _ in range(_ROUNDS):
             if cached is None:
                 digest = self._cache.digest(text)
@@ -181,14 +181,19 @@ class SharedGate(Gate):
                     if await self._loads.load(text, digest) is None:
                         return Decision(INVALID)
                     continue
-            left_s, began_s = self._shared.timeout_s if told is None else told.left_s, monotonic()
-            answer = await ask(cached, None if told is None else began_s + left_s)
+            left_s, began_s = self._shared.timeout_s if again is None else again.left_s, monotonic()
+            answer = await ask(cached, None if again is None else began_s + left_s)
             if not isinstance(answer, Stale):
                 return answer
-            told, cached = _Told(answer, left_s - (monotonic() - began_s)), None
-            self._fences.renew(told.tokens())
+            again, cached = _Again(answer.tokens, left_s - (monotonic() - began_s)), None
+            self._renew(again)
         logger.error("a key could not be checked: it changes faster than it can be read")
         return Decision(UNAVAILABLE)
+
+    def _renew(self, again: _Again) -> None:
+        if again.left_s <= 0:
+            raise StoreUnavailableError("the store did not answer in time")
+        self._fences.renew(again.tokens)
 
     def _question(self, held: Credential, facts: Facts, cost: int) -> tuple[Question, Callable[[Taken], Decision]]:
         """What the store is asked, and what its answer decides."""
@@ -258,12 +263,11 @@ class SharedGate(Gate):
         return INVALID if held is None else self.refusal(held, facts)
 
 
-def _result(done: asyncio.Task[Decision]) -> Decision:
-    """What a check ended with: whatever is unexpected denies."""
+def _result(done: asyncio.Task[Decision]) -> Decision | Exception:
+    """What a check ended with: whatever is unexpected is answered as such, and denies."""
     if done.cancelled():
         return Decision(UNAVAILABLE)
     error = done.exception()
-    if error is not None:
-        logger.error("a key could not be checked", exc_info=error)
-        return Decision(UNAVAILABLE)
-    return done.result()
+    if error is None:
+        return done.result()
+    return error if isinstance(error, Exception) else Decision(UNAVAILABLE)

@@ -8,12 +8,13 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, cast
+from contextvars import Context
+from typing import Any
 
 import msgspec
 
 from aitbc_server.gate import packing
-from aitbc_server.gate.batch import Batch, Tell, Waiting, read, told
+from aitbc_server.gate.batch import Batch, Tell, Waiting, answer_to, read
 from aitbc_server.gate.limiter import Verdict
 from aitbc_server.gate.lua import lua
 from aitbc_server.gate.records import LimitSet
@@ -103,13 +104,12 @@ class ValkeyStore:
         self._drain = Script(lua("state.lua"), lua("drain.lua"))
         self._look = Script(prelude, lua("state.lua"), lua("look.lua"))
         self._batches: dict[int, Batch] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
         # Store time minus this machine's monotonic time. What is taken is the largest seen on the connection: the
         # smaller ones waited longer for their answer.
         self._offset_us: float | None = None
         self._run = ""
         # The kinds of errors that the log has had since the connection was made: each may come with every request.
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         # Set when an answer did not come in time. Until somebody finds that the store answers again, nobody waits.
         self.hung = asyncio.Event()
         self.touched: dict[str, None] = {} if touched is None else touched
@@ -125,7 +125,7 @@ class ValkeyStore:
         # Enough to tell one run from another.
         self._run = server.get("run_id", "")[: packing.RUN_BYTES]
         self._offset_us = None
-        self._told.clear()
+        self._logged.clear()
         self.hung.clear()
         seconds, microseconds = await connection.call("TIME")
         self._learn_time(int(seconds) * _US + int(microseconds))
@@ -244,7 +244,7 @@ class ValkeyStore:
         ``slot``: of all tenants in question, on a cluster. ``until_s``: when the request is given up, a reading of the
         monotonic clock, where that is before ``timeout_s`` is over. Raises StoreUnavailableError.
         """
-        return await told(lambda tell: self.ask(tell, question, slot=slot, until_s=until_s))
+        return await answer_to(lambda tell: self.ask(tell, question, slot=slot, until_s=until_s))
 
     def ask(self, tell: Tell, question: Question, *, slot: int = 0, until_s: float | None = None) -> bool:
         """See ``SharedLimits.ask``, and ``take``."""
@@ -259,15 +259,19 @@ class ValkeyStore:
         return True
 
     def _new_batch(self, slot: int) -> Batch:
-        self._loop = loop = asyncio.get_running_loop()
         batch = self._batches[slot] = Batch(slot, time.monotonic() + self.timeout_s)
-        loop.call_soon(self._begin, batch)
+        # In a context of its own: it may be a traced request that is the first of it.
+        asyncio.get_running_loop().call_soon(self._begin, batch, context=Context())
         return batch
 
     def _begin(self, batch: Batch) -> None:
         if self._batches.get(batch.slot) is batch:
             del self._batches[batch.slot]
-        self.send(batch)
+        try:
+            self.send(batch)
+        except Exception:
+            logger.exception("Valkey could not be called")
+            batch.fail("the store could not be called")
 
     def send(self, batch: Batch, *, asks: bool = False) -> None:
         """Send a batch on its way, or once more. ``asks``: the server has not got the slot yet, but the keys."""
@@ -275,7 +279,6 @@ class ValkeyStore:
         if connection is None or self._offset_us is None or self.hung.is_set():
             batch.fail("there is no connection to the store")
             return
-        self._loop = asyncio.get_running_loop()
         deadline_us = batch.until_s * _US + self._offset_us
         head = packing.call(deadline_us, secrets.token_urlsafe(12).encode(), self._run.encode())
         if asks:
@@ -283,7 +286,7 @@ class ValkeyStore:
         # Not before: who drains them behind this call gets what it counts.
         self.touched.update(batch.counted)
         answer = self._script.call(connection, list(batch.keys), head, b"".join(batch.requests))
-        batch.timer = self._loop.call_at(batch.until_s, self._look_once_more, batch)
+        batch.timer = asyncio.get_running_loop().call_at(batch.until_s, self._look_once_more, batch)
         answer.add_done_callback(lambda done: self._answered(batch, connection, done))
 
     def _answered(self, batch: Batch, connection: Connection, done: asyncio.Future[bytes]) -> None:
@@ -299,11 +302,17 @@ class ValkeyStore:
             if isinstance(error, RefusedError):
                 if self._reroute is not None and self._reroute(batch, error):
                     return
-                self._tell(error)
+                self._log(error)
             batch.fail(str(error))
             return
-        values = packing.answers(done.result())
-        self._learn_time(cast("int", values[0]))
+        try:
+            self._hand_over(batch, packing.answers(done.result()))
+        except Exception:
+            logger.exception("an answer of Valkey could not be read")
+            batch.fail("the store's answer could not be read")
+
+    def _hand_over(self, batch: Batch, values: list[Any]) -> None:
+        self._learn_time(values[0])
         if len(values) == 1:
             batch.fail("the store answered too late")
             return
@@ -313,17 +322,16 @@ class ValkeyStore:
             waiting.answer(answer, counted=values[at] != packing.STALE)
             at = end
 
-    def _tell(self, error: RefusedError) -> None:
+    def _log(self, error: RefusedError) -> None:
         """A server that answers, and refuses to decide, is nothing that passes by itself; a slot that moves does."""
         is_moving = self._reroute is not None and error.kind in _MOVING
-        if error.kind not in self._told and not is_moving:
-            self._told.add(error.kind)
+        if error.kind not in self._logged and not is_moving:
+            self._logged.add(error.kind)
             logger.error("Valkey refuses to decide, limits are kept by this node alone meanwhile: %s", error)
 
     def _look_once_more(self, batch: Batch) -> None:
         # After a long turn the answer may have arrived, and only not been read.
-        assert self._loop is not None
-        batch.timer = self._loop.call_later(_LAST_LOOK_S, self._give_up, batch)
+        batch.timer = asyncio.get_running_loop().call_later(_LAST_LOOK_S, self._give_up, batch)
 
     def _give_up(self, batch: Batch) -> None:
         self.hung.set()

@@ -113,7 +113,11 @@ def _together(app: AnswersEarly, later: Schedule, loop: asyncio.AbstractEventLoo
         is_woken = False
         for _ in range(len(waiting)):
             watcher = waiting.popleft()
-            app.answer_early(watcher.scope, partial(_reply, watcher, later))
+            try:
+                app.answer_early(watcher.scope, partial(_reply, watcher, later))
+            except Exception as error:
+                # The others have come too.
+                watcher.err(error)
 
     return schedule
 

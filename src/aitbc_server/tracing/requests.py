@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from aitbc_server.gate.asgi import AnswersEarly, App, Receive, Reply, Scope, Send
+from aitbc_server.gate.asgi import App, Around, Receive, Reply, Scope, Send
 from aitbc_server.gate.context import CONTEXT
 from aitbc_server.gate.decision import Facts
 from aitbc_server.gate.gate import Decision, Gate
@@ -47,14 +47,12 @@ class Traces:
             yield
 
 
-class Traced:
+class Traced(Around):
     """An ASGI app of whose requests some are traced; the others go to ``app`` and nothing is done for them."""
 
     def __init__(self, app: App, tracer: Tracer) -> None:
-        self._app = app
+        super().__init__(app)
         self._tracer = tracer
-        inner: object = app
-        self._early = inner if isinstance(inner, AnswersEarly) else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -81,11 +79,6 @@ class Traced:
                     span.set_attribute("aitbc.request.id", context.request_id)
                 if status:
                     span.set_attribute("http.response.status_code", status)
-
-    @property
-    def is_early_anywhere(self) -> bool:
-        """See ``AnswersEarly``."""
-        return self._early is None or self._early.is_early_anywhere
 
     def answer_early(self, scope: Scope, reply: Reply) -> None:
         """See ``AnswersEarly``."""
