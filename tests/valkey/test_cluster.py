@@ -10,13 +10,14 @@ from uuid import uuid4
 
 import msgspec
 import pytest
-from tests.gate.factories import key, tenant
+from tests.gate.factories import ANY, facts, key, tenant
 from tests.support.valkey import ValkeyProcess
 from tests.support.valkey_groups import ValkeyCluster
 from tests.valkey.nodes import MOST_S, Keys, Load, Node, nodes, until
 
 from aitbc_server.errors import Code
 from aitbc_server.gate.credential import Credential
+from aitbc_server.gate.gate import Decision
 from aitbc_server.gate.store import StoreUnavailableError
 from aitbc_server.gate.store_cluster import tenant_slot
 from aitbc_server.gate.store_valkey import state_key
@@ -72,6 +73,22 @@ async def test_all_of_a_turn_and_a_slot_travel_in_one_call(
     before = cluster.calls(cluster.masters[1], "evalsha")
     await asyncio.gather(*(made[0].ask(text) for text in texts for _ in range(50)))
     assert cluster.calls(cluster.masters[1], "evalsha") - before == 2
+
+
+async def test_what_is_all_in_one_slot_is_decided_early(cluster: ValkeyCluster, keys: Keys, made: list[Node]) -> None:
+    """Without a task: the answer is there as the call's is read. A key for a tenant of another slot takes its time."""
+    here, there = tenants(cluster, cluster.first)[0], tenants(cluster, cluster.masters[1])[0]
+    texts = [keys.add(here), keys.add(there)]
+    keys.credentials[texts[1]] = Credential(key(tenant(there), granted=[tenant(here)]))
+    asked = [facts(ANY), facts(ANY, tenant_id=here)]
+    for text, each in zip(texts, asked, strict=True):
+        assert (await made[0].gate.check(text, each, 1)).refusal is None
+    decided: list[Decision | Exception | None] = []
+    for text, each in zip(texts, asked, strict=True):
+        made[0].gate.check_early(text, each, 1, decided.append)
+    assert decided == [None]
+    await until(lambda: len(decided) == 2)
+    assert isinstance(decided[1], Decision)
 
 
 async def test_a_change_is_in_effect_on_every_node(cluster: ValkeyCluster, keys: Keys, made: list[Node]) -> None:
