@@ -69,7 +69,7 @@ async def test_requests_are_shown_over_time_by_outcome_and_by_key(
     assert "Day (UTC)a keya keyTotal24 Nov415" in cells(month, "requests")
     assert "24 Nov, 05:464" in cells(page, "limit-use")
     assert "Scope missing" in page.text
-    assert "The API key does not have the scope that this needs." in page.text
+    assert "The API key does not have the scope that this needs, or an old secret asked" in page.text
     live, test = [await owner.get(f"/overview?environment={name}") for name in ("live", "test")]
     assert "Requests 5" in live.text
     assert "No requests in this time." in cells(test, "requests")
@@ -139,7 +139,7 @@ async def test_a_keys_page_shows_its_usage(
     page = await owner.get(f"/api-keys/{key.id}?window=hour")
     assert "24 Nov, 05:46112" in cells(page, "requests")
     assert "OperationRequestsList jobs1Look at its own key1" in cells(page, "operations")
-    assert "Add the scope to the key, or use another key." in page.text
+    assert "Give the program the new secret if it still has the old one. Else add the scope to the key" in page.text
     page = await owner.get("/api-keys")
     assert "2 requests in the last 24 hours, 1 refused" in page.text
 

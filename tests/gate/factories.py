@@ -80,10 +80,15 @@ class FakeUses:
 
     def __init__(self) -> None:
         self.uses: list[tuple[str, str | None]] = []
+        self.refused: list[str] = []
 
     def used(self, credential: Credential, now_us: int, client_ip: str | None) -> None:
         """See ``UseRecorder``."""
         self.uses.append((credential.record.kid, client_ip))
+
+    def previous_refused(self, credential: Credential, now_us: int) -> None:
+        """See ``UseRecorder``."""
+        self.refused.append(credential.record.kid)
 
     def document_tail(self, credential: Credential) -> bytes:
         """See ``LastUse``."""

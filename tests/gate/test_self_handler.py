@@ -60,3 +60,4 @@ async def test_a_secret_in_its_grace_period_may_not_look() -> None:
     served.add_key("old", key(), is_previous=True, expires_at_us=served.clock.now_us + 1)
     answer = await served.get(SELF, "old")
     assert (answer.status, answer.json["code"]) == (403, "insufficient_scope")
+    assert (served.uses.uses, served.uses.refused) == ([], [key().kid]), "its owner learns that a program holds it"

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 from tests.usage.world import START_US, Key, World
 
+from aitbc import keyformat
 from aitbc.schemas.api_keys import ApiKey
 from aitbc_server.api_keys.credentials.digests import SecretDigests
 from aitbc_server.api_keys.credentials.retagging import PepperRotation
@@ -53,6 +54,21 @@ async def credential(world: World, key: Key, *, previous: bool = False) -> Crede
     found = await source.load(key.text.encode())
     assert found is not None
     return Credential(found.record, previous, GRACE_END_US if previous else None)
+
+
+async def previous_secret(world: World, key: Key) -> dict[str, str]:
+    """Headers with another secret of the key, in its grace period."""
+    parts = keyformat.parse(key.text)
+    assert parts is not None
+    older = parts._replace(secret=keyformat.random_base62(keyformat.SECRET_LENGTH))
+    async with world.database.write() as session:
+        changed = await session.get(ApiKeyRow, key.kid)
+        assert changed is not None
+        changed.previous_digest = world.digest(older, "acme")
+        changed.previous_pepper_version = changed.pepper_version
+        changed.previous_expires_at = from_ms(GRACE_END_US // 1000)
+        await session.commit()
+    return {"X-API-Key": keyformat.build(*older)}
 
 
 async def shown(world: World, key: Key) -> ApiKey:
@@ -255,6 +271,47 @@ async def test_a_request_that_is_refused_before_the_limits_is_no_use(world: Worl
     assert (await row(world, disabled)).last_used_at is None
     found = await row(world, limited)
     assert (found.last_used_at, found.last_used_ip) == (world.clock.timestamp(), "192.0.2.1")
+
+
+async def test_an_old_secret_that_is_refused_is_still_in_use(world: World, uses: LastUses) -> None:
+    """Whoever asks whether a program still holds it is told, at whatever the request fails; the key itself is not used.
+
+    Past its grace it is nothing that anybody asks about.
+    """
+    await world.add_tenant("acme")
+    key = await world.add_key("acme", scopes=[])
+    old = await previous_secret(world, key)
+    async with world.server() as client:
+        assert (await client.get("/v1/jobs", headers=old)).status_code == 403
+        world.clock.now_us += 5 * US_PER_S
+        assert (await client.get("/v1/api-keys/self", headers=old)).status_code == 403
+        refused_at = world.clock.timestamp()
+        world.clock.now_us = GRACE_END_US
+        assert (await client.get("/v1/jobs", headers=old)).status_code == 401
+    found = await row(world, key)
+    assert (found.last_used_at, found.previous_last_used_at) == (None, refused_at)
+
+
+async def test_a_refused_old_secret_is_shown_at_once_and_written_once_a_minute(
+    world: World, key: Key, uses: LastUses
+) -> None:
+    """As its uses are; nothing is left in memory when it goes quiet."""
+    previous = await credential(world, key, previous=True)
+    uses.previous_refused(previous, START_US)
+    fresh = uses.freshen(await shown(world, key))
+    assert fresh.previous_secret is not None
+    assert (fresh.previous_secret.last_used_at, fresh.last_used_at) == (from_ms(START_US // 1000), None)
+    written = []
+    for second in range(200):
+        world.clock.now_us = START_US + second * US_PER_S
+        if second < 90:
+            uses.previous_refused(previous, world.clock())
+        await uses.flush()
+        at = (await row(world, key)).previous_last_used_at
+        if at is not None and at not in written:
+            written.append(at)
+    assert written == [from_ms(START_US // 1000 + second * 1000) for second in (0, 60, 89)]
+    assert (uses._held, uses._previous, uses._refused, uses._written_at_us) == ({}, {}, set(), {})
 
 
 async def test_no_use_is_lost_to_a_flush_on_another_thread(world: World, uses: LastUses) -> None:

@@ -36,7 +36,11 @@ class UseRecorder(Protocol):
     """Whoever keeps ``last_used_at`` and the address."""
 
     def used(self, credential: Credential, now_us: int, client_ip: str | None) -> None:
-        """A right secret was presented."""
+        """A right secret was presented, and the request was entitled to what it asked for."""
+        ...
+
+    def previous_refused(self, credential: Credential, now_us: int) -> None:
+        """A previous secret in its grace period was presented, and the request was refused all the same."""
         ...
 
 
@@ -243,6 +247,9 @@ class Gate:
         refusal = decision.refusal(credential, facts, acting, now_us)
         if refusal is None:
             self._recorder.used(credential, now_us, facts.client_ip)
+        elif credential.is_previous and now_us < (credential.expires_at_us or 0):
+            # Refused or not, a program still holds the old secret: its owner must not be told that none does.
+            self._recorder.previous_refused(credential, now_us)
         if acting is None or acting is record.tenant:
             return refusal, record.tenant, record.limit_set, record.usage_id
         return refusal, acting, _limits_for(record, acting), (acting.id, record.environment, record.kid)

@@ -3,6 +3,9 @@
 A use is a request that presented a right secret and was entitled to what it asked for: it reached the limits,
 whether these let it in or not. What is refused before (revoked, disabled, expired, wrong tenant, address or scope)
 is no use: a key that is not good for anything must not look as if it were in use.
+
+Of a previous secret in its grace period every request counts, the refused ones too: what is asked there is whether any
+program still holds it.
 """
 
 from __future__ import annotations
@@ -66,6 +69,8 @@ class LastUses:
         # The hot path touches only these; a flush folds them into what is held.
         self._fresh: list[Credential] = []
         self._previous: dict[str, PreviousUse] = {}
+        # Keys whose previous secret was refused since their last write.
+        self._refused: set[str] = set()
         # What the database may not have yet. A key is due, or waiting because it was written within the last minute:
         # until that is over nobody tells of its next uses, which stand in its credentials.
         self._held: dict[str, Use] = {}
@@ -91,6 +96,12 @@ class LastUses:
         if not credential.use_is_told:
             credential.use_is_told = True
             self._fresh.append(credential)
+
+    def previous_refused(self, credential: Credential, now_us: int) -> None:
+        """See ``UseRecorder``: no use of the key, but one of its previous secret."""
+        if credential.expires_at_us is not None:
+            self._previous[credential.record.kid] = PreviousUse(now_us, credential.expires_at_us)
+            self._refused.add(credential.record.kid)
 
     def freshen(self, key: ApiKey) -> ApiKey:
         """``key`` as the database has it, with what is newer in memory put in."""
@@ -136,6 +147,7 @@ class LastUses:
         self._end_waiting(now_us)
         if everything:
             self._end_waiting_of(*self._waiting)
+        self._tell_refused(everything=everything)
         due = sorted(self._due)
         for start in range(0, len(due), KEYS_A_TRANSACTION):
             kids = due[start : start + KEYS_A_TRANSACTION]
@@ -188,8 +200,16 @@ class LastUses:
             del self._written_at_us[kid]
             self._end_waiting_of(kid)
             if kid not in self._due:
-                del self._held[kid]
-                self._previous.pop(kid, None)
+                self._held.pop(kid, None)
+                if kid not in self._refused:
+                    self._previous.pop(kid, None)
+
+    def _tell_refused(self, *, everything: bool) -> None:
+        """Those of a minute that is over, or of which nothing was written in this one, are due."""
+        for kid in self._refused.copy():
+            if everything or kid not in self._written_at_us:
+                self._refused.discard(kid)
+                self._due.add(kid)
 
     def _end_waiting_of(self, *kids: str) -> None:
         for kid in kids:
@@ -200,7 +220,7 @@ class LastUses:
         uses = [
             {"used_kid": kid, "at": from_ms(use.at_us // 1000), "ip": (use.client_ip or "")[:_ADDRESS_LENGTH] or None}
             for kid in kids
-            if (use := self._held[kid])
+            if (use := self._held.get(kid)) is not None
         ]
         previous = [
             {"used_kid": kid, "at": from_ms(one.at_us // 1000), "of_secret": from_ms(one.expires_at_us // 1000)}
@@ -209,7 +229,8 @@ class LastUses:
         ]
         async with self._database.write() as session:
             connection = await session.connection()
-            await connection.execute(_SET_LAST_USE, uses)
+            if uses:
+                await connection.execute(_SET_LAST_USE, uses)
             if previous:
                 await connection.execute(_SET_PREVIOUS_USE, previous)
             await session.commit()
