@@ -34,7 +34,9 @@ async def test_from_sign_up_to_the_refusal_of_a_revoked_key(site: Site) -> None:
         await expect(page.get_by_text("Nothing has used the old secret")).to_be_visible()
         await call(site, newer)
         await call(site, key)
-        await reload_until(page, "Something still uses the old secret")
+        # This page hears of it, too.
+        await expect(page.get_by_text("Something still uses the old secret:")).to_be_visible()
+        await expect(page.locator("#announcements")).to_have_text("Something still uses the old secret.")
         await revoke(page)
         for secret in (key, newer):
             with pytest.raises(AuthenticationError, match="revoked"):

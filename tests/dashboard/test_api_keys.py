@@ -289,6 +289,44 @@ async def test_nothing_uses_the_old_secret_any_more(people: People, installation
     assert "It stops as soon as you regenerate." in warned.text
 
 
+async def test_a_key_that_is_refused_says_nothing_of_an_old_secret_that_goes_on(
+    people: People, installation: Installation
+) -> None:
+    """Disabled, it is refused with the key; revoked or expired, for good: nobody reads that it still works for an hour."""
+    browser = await people("owner")
+    path, _ = await make(browser, expires_at="date", expires_on="2026-11-24")
+    installation.clock.now_us += 60_000_000
+    regenerate = f"{path}/regenerate"
+    await browser.submit(await browser.get(regenerate), regenerate, grace_period_seconds=str(7 * 24 * 3600))
+    page = await browser.get(path)
+    assert "Nothing has used the old secret" in page.text
+    disabled = await browser.follow(await browser.submit(page, f"{path}/disable"))
+    assert "The old secret is refused while the key is disabled." in disabled.text
+    assert "Nothing has used the old secret" not in disabled.text
+    enabled = await browser.follow(await browser.submit(disabled, f"{path}/enable"))
+    assert "Nothing has used the old secret" in enabled.text
+    installation.clock.now_us += DAY_US
+    browser = await people("owner")
+    expired = await browser.get(path)
+    assert ("Expired" in expired.text, "old secret" in expired.text.lower()) == (True, False)
+    assert '<div data-live="old-secret"></div>' in expired.answer.text
+    revoked = await browser.follow(await browser.submit(await browser.get(f"{path}/revoke"), f"{path}/revoke"))
+    assert ("Revoked" in revoked.text, "old secret" in revoked.text.lower()) == (True, False)
+
+
+async def test_a_program_that_is_refused_still_has_the_old_secret(
+    people: People, client: httpx2.AsyncClient, installation: Installation
+) -> None:
+    """For want of a scope: who read that nothing used it, and ended the grace, would break that program."""
+    browser = await people("owner")
+    path, old = await make(browser, access="custom", scopes=["usage:read"])
+    installation.clock.now_us += 60_000_000
+    regenerate = f"{path}/regenerate"
+    await browser.submit(await browser.get(regenerate), regenerate, grace_period_seconds="3600")
+    assert await works(client, old) == 403
+    assert "Something still uses the old secret" in (await browser.get(path)).text
+
+
 async def test_a_regeneration_that_is_sent_again_changes_nothing(
     people: People, client: httpx2.AsyncClient, installation: Installation
 ) -> None:

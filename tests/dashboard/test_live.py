@@ -220,6 +220,17 @@ async def test_a_keys_page_follows_its_calls(served: Served, installation: Insta
         await until(stream, "refusals", "Scope missing")
 
 
+async def test_a_keys_page_sees_the_old_secret_in_use(served: Served, installation: Installation) -> None:
+    """Somebody watches whether the old secret may go, and a program uses it: the page says so, aloud too."""
+    key = await installation.add_key(HOME)
+    installation.clock.now_us += 60_000_000
+    old = await installation.add_previous_secret(key, HOME, ends_in_s=3600)
+    async with served.watching(f"/api-keys/{key.id}/live") as stream:
+        await until(stream, "old-secret", 'data-announce="Nothing has used the old secret."')
+        assert await served.call(old, "/v1/jobs") == 200
+        await until(stream, "old-secret", 'data-announce="Something still uses the old secret."')
+
+
 async def test_watching_keeps_no_session_alive(served: Served, installation: Installation) -> None:
     """ASVS 7.3.1: a page that is open, and that nobody uses, is signed out in its time; the stream ends then."""
     async with served.watching("/overview/live") as stream:

@@ -13,6 +13,7 @@ from litestar.response import Stream
 
 from aitbc.schemas.scopes import Scope
 from aitbc_server.actor import Actor
+from aitbc_server.api_keys.service import ApiKeyService
 from aitbc_server.dashboard.access import WATCHING
 from aitbc_server.dashboard.cookies import Cookies
 from aitbc_server.dashboard.forms import query_of
@@ -85,17 +86,24 @@ async def key_live(
     signed_in: NamedDependency[SignedIn],
     cookie_jar: NamedDependency[Cookies],
     live: NamedDependency[LiveParts],
+    pages: NamedDependency[Pages],
+    api_keys: NamedDependency[ApiKeyService],
     usage_panels: NamedDependency[UsagePanels],
 ) -> Stream:
     """What changes on a key's page, as it changes."""
     choice = Choice.of(query_of(request).line)
+
+    async def whole() -> Mapping[str, str]:
+        old_secret = pages.fragment("api_keys/_old_secret.html", key=await api_keys.get(actor, key_id))
+        return {**await usage_panels.key(actor, key_id, choice), "old-secret": old_secret}
+
     # A key that is not to be seen is not found before anything is streamed.
     await usage_panels.key_limits(actor, key_id)
     return live.open(
         cookie_jar.read(request.cookies, cookie_jar.session),
         signed_in,
         actor,
-        whole=lambda: usage_panels.key(actor, key_id, choice),
+        whole=whole,
         limits=lambda: usage_panels.key_limits(actor, key_id),
     )
 

@@ -30,7 +30,7 @@
   const waiting = new Map();
   const showAll = () => {
     for (const [name, html] of waiting) {
-      const element = root.querySelector(`[data-live="${CSS.escape(name)}"]`);
+      const element = document.querySelector(`[data-live="${CSS.escape(name)}"]`);
       if (element && isBusy(element)) continue;
       waiting.delete(name);
       if (!element) continue;
