@@ -101,6 +101,21 @@ async def test_the_back_button_shows_no_key_again(site: Site) -> None:
         await expect(page.get_by_role("link", name="Once")).to_have_count(1)
 
 
+async def test_a_second_click_on_copy(site: Site) -> None:
+    """The button says "Copied" for a moment, however often it is clicked meanwhile, and then what it is for."""
+    account = await site.sign_up("two.clicks@example.com")
+    async with site.page(account, permissions=["clipboard-read", "clipboard-write"]) as page:
+        await page.goto("/api-keys")
+        await generate(page, "Copied twice")
+        button = page.locator("button[data-copy='key']")
+        await button.click()
+        await expect(button).to_have_text("Copied the API key")
+        await button.click()
+        await expect(button).to_have_text("Copied the API key")
+        await expect(button).to_have_text("Copy the API key")
+        await page.get_by_role("link", name="I have stored it").click()
+
+
 async def test_after_a_sign_out_the_back_button_shows_nothing(site: Site) -> None:
     """Pages of the session are not kept by the browser (ASVS 14.3.1)."""
     account = await site.sign_up("signed.out@example.com")

@@ -62,10 +62,13 @@
     for (const button of root.querySelectorAll("button[data-copy]")) button.hidden = false;
   };
 
+  const resting = new WeakMap();
+
   const copy = async (button) => {
     const source = document.getElementById(button.dataset.copy);
     const label = button.querySelector("[data-label]") || button;
-    const before = label.textContent;
+    // What it says at rest is noted once: a second click finds the button at what the first one made it say.
+    label.dataset.label = label.dataset.label || label.textContent;
     try {
       await copied(source.textContent.trim());
       label.textContent = "Copied";
@@ -75,7 +78,8 @@
       label.textContent = "Press Ctrl+C";
       announce("It is selected. Press Control and C to copy it.");
     }
-    setTimeout(() => { label.textContent = before; }, 2 * SECOND);
+    clearTimeout(resting.get(label));
+    resting.set(label, setTimeout(() => { label.textContent = label.dataset.label; }, 2 * SECOND));
   };
 
   document.addEventListener("click", (event) => {
