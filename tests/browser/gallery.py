@@ -40,6 +40,9 @@ _MAILED = ("/verify-email", "/reset-password", "/change-email")
 #: Pages that show another object than most pages of its kind.
 _OTHERS = {"/jobs/{job_id}/cancel": "queued_job_id"}
 
+#: The longest name that there can be, and nowhere to break it.
+LONG_NAME = "W" * 100
+
 WORDS = "To be, or not to be, that is the question"
 
 
@@ -166,9 +169,15 @@ def _use(url: str, key: str) -> None:
             ("Laptop", ["jobs:read", "jobs:write", "miners:read", "usage:read", "audit:read"]),
         ):
             made = client.api_keys.create(name=name, scopes=scopes, environment="test")
+        long = client.api_keys.create(name=LONG_NAME, scopes=["jobs:read"], environment="test")
         revoked = client.api_keys.create(name="Old phone", scopes=["jobs:read"], environment="test")
         client.api_keys.revoke(revoked.id)
-    with AITBCClient(api_key=str(made.key), base_url=url) as client:
+    for key in (long.key, made.key):
+        _be_refused(url, str(key))
+
+
+def _be_refused(url: str, key: str) -> None:
+    with AITBCClient(api_key=key, base_url=url) as client:
         list(client.jobs.list())
         for _ in range(3):
             try:
