@@ -69,7 +69,7 @@ async def test_requests_are_shown_over_time_by_outcome_and_by_key(
     assert "Day (UTC)a keya keyTotal24 Nov415" in cells(month, "requests")
     assert "24 Nov, 05:464" in cells(page, "limit-use")
     assert "Scope missing" in page.text
-    assert "The API key does not have the scope that this needs, or an old secret asked" in page.text
+    assert "The API key does not have the scope that this needs." in page.text
     live, test = [await owner.get(f"/overview?environment={name}") for name in ("live", "test")]
     assert "Requests 5" in live.text
     assert "No requests in this time." in cells(test, "requests")
@@ -86,9 +86,31 @@ async def test_refusals_that_are_alike_are_shown_as_one(
             await client.get("/v1/jobs", headers=dict(key.headers))
     await client.get("/v1/miners", headers=dict(key.headers))
     page = await (await people("owner")).get(f"/api-keys/{key.id}")
-    assert "List jobs, 6 times since 24 Nov 2026, 05:46 UTC ." in page.text
+    assert "List jobs, 6 times since 24 Nov 2026, 05:46 UTC . The API key does not" in page.text
     assert page.text.count("Scope missing just now") == 2
-    assert "List miners. The API key does not" in page.text
+    assert "List miners." in page.text
+    # What there is to know of a reason is said once.
+    assert page.text.count("The API key does not have the scope") == 1
+
+
+async def test_refusals_name_the_key(people: People, installation: Installation, client: httpx2.AsyncClient) -> None:
+    """Two programs that fail in the same way are two lines, each with a way to its key; the last that failed is first.
+
+    In the same minute, the one that failed most often is. A key of another tenant is told by its id.
+    """
+    once = await installation.add_key(HOME, scopes=[], name="Once")
+    often = await installation.add_key(HOME, scopes=[], name="Often")
+    foreign = await installation.add_key(STRANGER, scopes=[], also=[HOME])
+    await client.get("/v1/jobs", headers={**foreign.headers, "X-Tenant-ID": HOME})
+    installation.clock.now_us += MINUTE_US
+    for key in (once, often, often):
+        await client.get("/v1/jobs", headers=dict(key.headers))
+    page = await (await people("owner")).get("/overview")
+    assert "List jobs with Often , 2 times in a minute. The API key does not" in page.text
+    assert "List jobs with Once ." in page.text
+    assert f"List jobs with {foreign.id} ." in page.text
+    links = [link for link in page.links if link.startswith("/api-keys/key_")]
+    assert links == [f"/api-keys/{often.id}", f"/api-keys/{once.id}"]
 
 
 async def test_a_choice_that_makes_no_sense_is_none(people: People) -> None:
@@ -139,7 +161,7 @@ async def test_a_keys_page_shows_its_usage(
     page = await owner.get(f"/api-keys/{key.id}?window=hour")
     assert "24 Nov, 05:46112" in cells(page, "requests")
     assert "OperationRequestsList jobs1Look at its own key1" in cells(page, "operations")
-    assert "Give the program the new secret if it still has the old one. Else add the scope to the key" in page.text
+    assert "Add the scope to the key; in place of an old secret, use the new one." in page.text
     page = await owner.get("/api-keys")
     assert "2 requests in the last 24 hours, 1 refused" in page.text
 

@@ -125,8 +125,11 @@ async def test_another_tenants_traffic_is_not_shown(world: World, counted: Count
         await counted.store()
 
 
-async def test_refusals_are_told_by_minute_reason_and_operation(world: World, counted: Counted) -> None:
-    """The newest first, each with how often; allowed calls and those of other keys are not among them."""
+async def test_refusals_are_told_by_minute_key_reason_and_operation(world: World, counted: Counted) -> None:
+    """The newest first, each with how often; of one minute, what was refused most often.
+
+    Allowed calls are not among them, nor those of other keys where one is asked about.
+    """
     key, other = await world.add_key("acme"), await world.add_key("acme")
     first = world.clock.timestamp().replace(second=0)
     counted.add(key, "insufficient_scope", "jobs.create")
@@ -137,14 +140,18 @@ async def test_refusals_are_told_by_minute_reason_and_operation(world: World, co
     second = world.clock.timestamp().replace(second=0)
     counted.add(key, "rate_limit_exceeded", "miners.poll")
     counted.add(other, "ip_not_allowed")
-    expected = [(second, "rate_limit_exceeded", "miners.poll", 1), (first, "insufficient_scope", "jobs.create", 2)]
+    counted.add(other, "ip_not_allowed")
+    expected = [
+        (second, key.id, "rate_limit_exceeded", "miners.poll", 1),
+        (first, key.id, "insufficient_scope", "jobs.create", 2),
+    ]
     for _ in range(2):
         assert await counted.activity.recent_refusals(reader(), key.id) == expected
         assert await counted.activity.recent_refusals(reader(), key.id, limit=1) == expected[:1]
-        assert [each.outcome for each in await counted.activity.recent_refusals(reader(), None)] == [
-            "ip_not_allowed",
-            "rate_limit_exceeded",
-            "insufficient_scope",
+        assert [(each.key_id, each.times) for each in await counted.activity.recent_refusals(reader(), None)] == [
+            (other.id, 2),
+            (key.id, 1),
+            (key.id, 2),
         ]
         await counted.store()
     world.clock.now_us += 8 * 24 * HOUR_US

@@ -35,9 +35,10 @@ class Day(NamedTuple):
 
 
 class Refusals(NamedTuple):
-    """How often in one minute an operation was refused for one reason."""
+    """How often in one minute an operation was refused to one key for one reason."""
 
     minute: Timestamp
+    key_id: str
     outcome: str
     operation: str
     times: int
@@ -81,7 +82,10 @@ class UsageActivity:
         return days
 
     async def recent_refusals(self, actor: Actor, of: str | None, limit: int = RECENT_LIMIT) -> list[Refusals]:
-        """What was refused within a week, of one key or of all, the newest first; ``not_found`` for a foreign key."""
+        """What was refused within a week, of one key or of all; ``not_found`` for a foreign key.
+
+        The newest first, and of one minute what was refused most often.
+        """
         _check_may_see(actor)
         found: list[Refusals] = []
         async with self._units.read() as session:
@@ -103,14 +107,14 @@ class UsageActivity:
             Selection(actor.tenant_id, actor.environment, kids, now_ms - back_ms, now_ms + 1),
         )
         stored = await repository.refusals(session, selection, limit)
-        counts: Counter[tuple[int, str, str]] = Counter()
-        for minute_ms, outcome, operation, count in stored:
-            counts[minute_ms, outcome, operation] += count
+        counts: Counter[tuple[int, str, str, str]] = Counter()
+        for minute_ms, kid, outcome, operation, count in stored:
+            counts[minute_ms, kid, outcome, operation] += count
         for each in fresh:
             if each.outcome != ALLOWED:
-                counts[each.minute_ms, each.outcome, each.operation] += each.decisions
-        newest = sorted(counts.items(), key=lambda item: (-item[0][0], item[0][1:]))[:limit]
-        return [Refusals(from_ms(ms), outcome, operation, count) for (ms, outcome, operation), count in newest]
+                counts[each.minute_ms, each.kid, each.outcome, each.operation] += each.decisions
+        newest = sorted(counts.items(), key=lambda item: (-item[0][0], -item[1], item[0][1:]))[:limit]
+        return [Refusals(from_ms(ms), key_id(kid), *what, count) for (ms, kid, *what), count in newest]
 
     async def start(self, actor: Actor) -> Start:
         """How far the actor's tenant has got. Keys of a development server do not count, nor do their calls."""

@@ -165,7 +165,10 @@ class UsagePanels:
 
     async def _refusals(self, actor: Actor, key_id: str | None) -> Markup:
         found = await self._activity.recent_refusals(actor, key_id, _REFUSALS_READ)
-        return self._render("usage/_refusals.html", refusals=_alike(found)[:_REFUSALS])
+        alike = _explained_once(_alike(found)[:_REFUSALS])
+        # On a key's own page there is one key.
+        names = await self._activity.key_names(actor, {each["key_id"] for each in alike}) if key_id is None else None
+        return self._render("usage/_refusals.html", refusals=alike, key_names=names)
 
     async def _events(self, actor: Actor) -> Markup:
         events: list[AuditEvent] = []
@@ -181,16 +184,29 @@ class UsagePanels:
 
 
 def _alike(found: Iterable[Refusals]) -> list[dict[str, Any]]:
-    """Refusals of one operation for one reason as one, with how many there were since when; the newest first."""
-    alike: dict[tuple[str, str], dict[str, Any]] = {}
+    """Refusals of one operation to one key for one reason as one, with how many there were since when.
+
+    The newest first; of those that were last seen in the same minute, which is all that is known, the most first.
+    """
+    alike: dict[tuple[str, str, str], dict[str, Any]] = {}
     for each in found:
         first = {
             "last": each.minute,
             "times": 0,
+            "key_id": each.key_id,
             "operation": operation_words(each.operation),
             "outcome": outcome_words(each.outcome),
         }
-        one = alike.setdefault((each.outcome, each.operation), first)
+        one = alike.setdefault((each.key_id, each.outcome, each.operation), first)
         one["times"] += each.times
         one["since"] = each.minute
-    return list(alike.values())
+    return sorted(alike.values(), key=lambda one: (one["last"], one["times"]), reverse=True)
+
+
+def _explained_once(refusals: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same, where each outcome is explained at its first line: beneath it, the words would only be read again."""
+    known: set[str] = set()
+    for each in refusals:
+        each["explained"] = each["outcome"].name not in known
+        known.add(each["outcome"].name)
+    return refusals

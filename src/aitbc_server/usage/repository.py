@@ -140,19 +140,19 @@ async def hours(
     return [(each[0], each[1], bool(each[2]), int(each[3])) for each in await _all(session, answering, of)]
 
 
-async def refusals(session: AsyncSession, selection: Selection, limit: int) -> list[tuple[int, str, str, int]]:
-    """(minute in ms, outcome, operation, count) of what was refused, the newest first."""
+async def refusals(session: AsyncSession, selection: Selection, limit: int) -> list[tuple[int, str, str, str, int]]:
+    """(minute in ms, kid, outcome, operation, count) of what was refused, the newest and the most first."""
     minutes = TABLES[Level.MINUTE]
     minute, row = minutes.start_ms.label("minute_ms"), UsageMinuteRow
     part = Part(Level.MINUTE, selection.from_ms, selection.to_ms)
     statement = (
-        select(minute, row.outcome, row.operation, func.sum(row.count))
+        select(minute, row.kid, row.outcome, row.operation, func.sum(row.count))
         .where(_condition(selection, part), _IS_REFUSED)
-        .group_by(minute, row.outcome, row.operation)
-        .order_by(minute.desc(), row.outcome, row.operation)
+        .group_by(minute, row.kid, row.outcome, row.operation)
+        .order_by(minute.desc(), func.sum(row.count).desc(), row.kid, row.outcome, row.operation)
         .limit(limit)
     )
-    return [(each[0], each[1], each[2], int(each[3])) for each in await session.execute(statement)]
+    return [(*each[:4], int(each[4])) for each in await session.execute(statement)]
 
 
 async def made_keys(session: AsyncSession, tenant_id: str) -> frozenset[str]:

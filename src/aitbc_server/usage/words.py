@@ -25,8 +25,9 @@ _OUTCOMES: dict[str, Outcome] = {
     ),
     Code.INSUFFICIENT_SCOPE: Outcome(
         "Scope missing",
-        "The API key does not have the scope that this needs, or an old secret asked for its own key.",
-        "Give the program the new secret if it still has the old one. Else add the scope to the key, or use another.",
+        # An old secret may do nothing to its own key, whatever its scopes: the outcome is the same.
+        "The API key does not have the scope that this needs.",
+        "Add the scope to the key; in place of an old secret, use the new one.",
     ),
     Code.IP_NOT_ALLOWED: Outcome(
         "Address not allowed",
