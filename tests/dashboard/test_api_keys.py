@@ -337,8 +337,13 @@ async def test_a_regeneration_that_is_sent_again_changes_nothing(
     installation.clock.now_us += 1_000_000
     new = key_in(await browser.submit(form, f"{path}/regenerate", grace_period_seconds="0"))
     again = await browser.submit(form, f"{path}/regenerate", grace_period_seconds="0")
-    assert again.status == 409
+    assert (again.status, "The key was shown once already" in again.text) == (409, True)
+    assert "Nothing was changed now" in again.text
+    assert {path, f"{path}/regenerate"} <= set(again.links)
     assert (await works(client, old), await works(client, new)) == (401, 200)
+    await browser.submit(await browser.get(f"{path}/revoke"), f"{path}/revoke")
+    late = await browser.submit(form, f"{path}/regenerate", grace_period_seconds="0")
+    assert (late.status, "is revoked, which is final" in late.text, path in late.links) == (409, True, True)
 
 
 @pytest.mark.parametrize(
@@ -366,7 +371,26 @@ async def test_a_key_is_revoked_after_a_question(people: People, client: httpx2.
     assert not [form for form in shown.forms if form.action.startswith(path)]
     assert (await browser.submit(question, f"{path}/revoke")).status == 303
     late = await browser.post(f"{path}/enable", {"csrf": dict(question.form(f"{path}/revoke").fields)["csrf"]})
-    assert late.status == 409
+    assert (late.status, path in late.links) == (409, True), "the way to the key"
+
+
+async def test_a_revoked_key_has_no_forms(people: People) -> None:
+    """Whoever opens one by its address is led to the key; one that was open before says why not, and leads there."""
+    browser = await people("owner")
+    path, _ = await make(browser)
+    edit, question = await browser.get(f"{path}/edit"), await browser.get(f"{path}/revoke")
+    await browser.submit(question, f"{path}/revoke")
+    await browser.get(path)
+    for form in ("edit", "regenerate", "revoke"):
+        page = await browser.get(f"{path}/{form}")
+        assert (page.status, page.answer.headers["location"]) == (303, path)
+        assert "This key is revoked, which is final." in (await browser.follow(page)).text
+    for late in (
+        await browser.submit(edit, f"{path}/edit", name="too late"),
+        await browser.post(f"{path}/disable", {"csrf": dict(edit.form(f"{path}/edit").fields)["csrf"]}),
+    ):
+        assert (late.status, path in late.links) == (409, True)
+        assert "This API key is revoked, which is final." in late.text
 
 
 async def test_what_was_done_is_told(people: People) -> None:

@@ -12,7 +12,14 @@ from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from aitbc.schemas.api_keys import ApiKey, ApiKeyWithSecret, ChangedApiKey, RegenerateApiKey, UpdateApiKey
+from aitbc.schemas.api_keys import (
+    ApiKey,
+    ApiKeyWithSecret,
+    ChangedApiKey,
+    KeyStatus,
+    RegenerateApiKey,
+    UpdateApiKey,
+)
 from aitbc.schemas.scopes import Scope
 from aitbc_server.actor import Actor
 from aitbc_server.api_keys import key_form, words
@@ -74,9 +81,11 @@ async def create(
 @get("/api-keys/{key_id:str}/edit", **for_page(EDIT))
 async def edit_page(
     request: AnyRequest, key_id: FromPath[str], actor: CallingActor, pages: AllPages, api_keys: Keys
-) -> Page:
+) -> Answer:
     """The form of a key that there is."""
     key = await api_keys.get_to_manage(actor, key_id)
+    if key.status is KeyStatus.REVOKED:
+        return _is_over(pages, key)
     return _edit_form(request, pages, actor, key, key_form.filled(key))
 
 
@@ -94,30 +103,38 @@ async def edit(
     try:
         changed = await api_keys.update(actor, key_id, key_form.to_update(form, pages.now()))
     except DomainError as error:
+        if error.code is Code.CONFLICT:
+            return _not_now(request, pages, key_id, error)
         return _edit_form(request, pages, actor, key, form, messages(error))
     return _done(pages, changed, "The changes are saved.")
 
 
 @post("/api-keys/{key_id:str}/disable", **for_page(DISABLE))
-async def disable(key_id: FromPath[str], actor: CallingActor, pages: AllPages, api_keys: Keys) -> Answer:
+async def disable(
+    request: AnyRequest, key_id: FromPath[str], actor: CallingActor, pages: AllPages, api_keys: Keys
+) -> Answer:
     """Refuse the key until it is enabled again."""
-    changed = await api_keys.update(actor, key_id, UpdateApiKey(enabled=False))
-    return _done(pages, changed, "The key is disabled. Requests with it are refused from now on.")
+    words = "The key is disabled. Requests with it are refused from now on."
+    return await _switched(request, key_id, actor, pages, api_keys, UpdateApiKey(enabled=False), words)
 
 
 @post("/api-keys/{key_id:str}/enable", **for_page(ENABLE))
-async def enable(key_id: FromPath[str], actor: CallingActor, pages: AllPages, api_keys: Keys) -> Answer:
+async def enable(
+    request: AnyRequest, key_id: FromPath[str], actor: CallingActor, pages: AllPages, api_keys: Keys
+) -> Answer:
     """Let the key work again."""
-    changed = await api_keys.update(actor, key_id, UpdateApiKey(enabled=True))
-    return _done(pages, changed, "The key is enabled.")
+    wanted = UpdateApiKey(enabled=True)
+    return await _switched(request, key_id, actor, pages, api_keys, wanted, "The key is enabled.")
 
 
 @get("/api-keys/{key_id:str}/regenerate", **for_page(REGENERATE_FORM))
 async def regenerate_page(
     request: AnyRequest, key_id: FromPath[str], actor: CallingActor, pages: AllPages, api_keys: Keys
-) -> Page:
+) -> Answer:
     """How long the old secret goes on."""
     key = await api_keys.get_to_manage(actor, key_id)
+    if key.status is KeyStatus.REVOKED:
+        return _is_over(pages, key)
     form = Form([("grace_period_seconds", str(_DEFAULT_GRACE_S))])
     return pages.render(request, "api_keys/regenerate.html", **_regenerating(key, form))
 
@@ -128,10 +145,13 @@ async def regenerate(
 ) -> Page:
     """Make a new secret, and show it this once. A form that is sent again makes no second one."""
     key = await api_keys.get_to_manage(actor, key_id)
+    replaced = None
     try:
-        wanted = RegenerateApiKey(grace_period_seconds=_grace_s(form))
-        made = await api_keys.regenerate(actor, key_id, wanted, replaces=_replaced(form))
+        wanted, replaced = RegenerateApiKey(grace_period_seconds=_grace_s(form)), _replaced(form)
+        made = await api_keys.regenerate(actor, key_id, wanted, replaces=replaced)
     except DomainError as error:
+        if error.code is Code.CONFLICT:
+            return _not_regenerated(request, pages, await api_keys.get_to_manage(actor, key_id), replaced, error)
         context = _regenerating(key, form, messages(error))
         return pages.render(request, "api_keys/regenerate.html", status_code=422, **context)
     return _shown_once(request, pages, made, "regenerated")
@@ -140,15 +160,55 @@ async def regenerate(
 @get("/api-keys/{key_id:str}/revoke", **for_page(REVOKE_FORM))
 async def revoke_page(
     request: AnyRequest, key_id: FromPath[str], actor: CallingActor, pages: AllPages, api_keys: Keys
-) -> Page:
+) -> Answer:
     """Ask once more."""
-    return pages.render(request, "api_keys/revoke.html", key=await api_keys.get_to_manage(actor, key_id))
+    key = await api_keys.get_to_manage(actor, key_id)
+    if key.status is KeyStatus.REVOKED:
+        return _is_over(pages, key)
+    return pages.render(request, "api_keys/revoke.html", key=key)
 
 
 @post("/api-keys/{key_id:str}/revoke", **for_page(REVOKE))
 async def revoke(key_id: FromPath[str], actor: CallingActor, pages: AllPages, api_keys: Keys) -> Answer:
     """End the key for good."""
     return _done(pages, await api_keys.revoke(actor, key_id), "The key is revoked. It will never work again.")
+
+
+async def _switched(
+    request: AnyRequest,
+    key_id: str,
+    actor: Actor,
+    pages: Pages,
+    api_keys: ApiKeyService,
+    wanted: UpdateApiKey,
+    words: str,
+) -> Answer:
+    try:
+        return _done(pages, await api_keys.update(actor, key_id, wanted), words)
+    except DomainError as error:
+        if error.code is Code.CONFLICT:
+            return _not_now(request, pages, key_id, error)
+        raise
+
+
+def _is_over(pages: Pages, key: ApiKey) -> Response[bytes]:
+    """Nothing is asked about a key that can only be looked at."""
+    return pages.redirect(f"/api-keys/{key.id}", "This key is revoked, which is final.", "info")
+
+
+def _not_now(request: AnyRequest, pages: Pages, key_id: str, error: DomainError) -> Page:
+    """Why the key's state does not allow it, with a way to the key."""
+    return pages.error(request, error, to=(f"/api-keys/{key_id}", "To the key"))
+
+
+def _not_regenerated(
+    request: AnyRequest, pages: Pages, key: ApiKey, replaced: datetime | None, error: DomainError
+) -> Page:
+    """For a reload of the page that showed the new secret, as for one that showed a new key: it was shown once."""
+    if key.status is KeyStatus.REVOKED or key.secret_created_at == replaced:
+        return _not_now(request, pages, key.id, error)
+    context = {"key": key, "secret": None, "deed": "regenerated", "confirmed": True}
+    return pages.render(request, "api_keys/shown_once.html", status_code=409, **context)
 
 
 def _create_form(

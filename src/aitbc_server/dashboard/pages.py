@@ -137,18 +137,26 @@ class Pages:
             self._cookies.set(response, self._cookies.flash, value, max_age_s=MAX_AGE_S)
         return response
 
-    def error(self, request: AnyRequest, error: DomainError) -> Page:
-        """The page for an error: what is wrong, what to do, and the id to quote where it is our fault."""
+    def error(self, request: AnyRequest, error: DomainError, *, to: tuple[str, str] | None = None) -> Page:
+        """The page for an error: what is wrong, what to do, and the id to quote where it is our fault.
+
+        ``to``: the address of a page that helps, and what the link to it says.
+        """
         headers = {name: value for name, value in error.headers.items() if name != "content-type"}
         return self.render(
-            request, "error.html", status_code=STATUS[error.code], headers=headers, **_words(error.code, error.detail)
+            request,
+            "error.html",
+            status_code=STATUS[error.code],
+            headers=headers,
+            to=to,
+            **_words(error.code, error.detail),
         )
 
     def nothing_here(self, request_id: str) -> str:
         """The page for a path that nothing takes, whoever asks."""
         common = self._common(None, "", None, str)
         return self._environment.get_template("error.html").render(
-            {**common, "request_id": request_id, **_words(Code.NOT_FOUND, "")}
+            {**common, "request_id": request_id, "to": None, **_words(Code.NOT_FOUND, "")}
         )
 
     def now(self) -> Timestamp:
