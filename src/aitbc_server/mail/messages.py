@@ -24,6 +24,7 @@ class Kind(StrEnum):
     RESET_PASSWORD = "reset_password"  # noqa: S105 - the name of a mail
     CHANGE_EMAIL = "change_email"
     EMAIL_CHANGED_NOTICE = "email_changed_notice"
+    ACCOUNT_DELETED = "account_deleted"
     PASSWORD_CHANGED_NOTICE = "password_changed_notice"  # noqa: S105 - the name of a mail
     SET_UP_ACCOUNT = "set_up_account"
     PLAN_REQUEST_DECIDED = "plan_request_decided"
@@ -48,7 +49,7 @@ def _already_have_account(*, sign_in_link: str, reset_link: str) -> Message:
     return Message(
         subject="You already have an account",
         paragraphs=(
-            "Somebody, probably you, tried to sign up for AITBC with this address, which has an account already.",
+            "Somebody, probably you, tried to use this address for an account of AITBC. It has one already.",
             f"If you have forgotten the password, set a new one: {reset_link}",
         ),
         link=Link("Sign in", sign_in_link),
@@ -83,6 +84,15 @@ def _email_changed_notice(*, new_email: str, when: str, client_ip: str | None) -
         paragraphs=("Your AITBC account has another e-mail address now. This one is no longer used.",),
         details=(("New address", new_email), ("When", when), ("From", client_ip or "unknown")),
         after=("If this was not you, tell the operator of this server at once: somebody else has your account.",),
+    )
+
+
+def _account_deleted(*, when: str, client_ip: str | None) -> Message:
+    return Message(
+        subject="Your account was deleted",
+        paragraphs=("Your AITBC account was deleted, and nobody can sign in to it any more.",),
+        details=(("When", when), ("From", client_ip or "unknown")),
+        after=("If this was not you, tell the operator of this server at once: somebody else had your password.",),
     )
 
 
@@ -153,6 +163,7 @@ _WRITERS: dict[Kind, Callable[..., Message]] = {
     Kind.RESET_PASSWORD: _reset_password,
     Kind.CHANGE_EMAIL: _change_email,
     Kind.EMAIL_CHANGED_NOTICE: _email_changed_notice,
+    Kind.ACCOUNT_DELETED: _account_deleted,
     Kind.PASSWORD_CHANGED_NOTICE: _password_changed_notice,
     Kind.SET_UP_ACCOUNT: _set_up_account,
     Kind.PLAN_REQUEST_DECIDED: _plan_request_decided,

@@ -63,7 +63,7 @@ class Letters:
         await self._mailbox.put(session, recipient, str(purpose), link=link, valid_for=_VALID_FOR[purpose])
 
     async def send_have_account(self, session: AsyncSession, recipient: str) -> None:
-        """Tell somebody who signs up again, or wants to use this address for a second account."""
+        """Tell the owner of an address that somebody signs up with it again, or wants it for another account."""
         await self._mailbox.put(
             session,
             recipient,
@@ -92,6 +92,12 @@ class Letters:
             new_email=new_email,
             when=_when(now(self._clock)),
             client_ip=origin.client_ip,
+        )
+
+    async def tell_account_deleted(self, session: AsyncSession, recipient: str, origin: Origin) -> None:
+        """Tell who had the account, in case it was somebody else (ASVS 6.3.7)."""
+        await self._mailbox.put(
+            session, recipient, "account_deleted", when=_when(now(self._clock)), client_ip=origin.client_ip
         )
 
 

@@ -161,6 +161,7 @@ class AccountService:
                 now(self._parts.units.clock),
                 keep=self._parts.homes.first_account_owns,
             )
+            await self._parts.letters.tell_account_deleted(unit.session, user.email, origin)
             await repository.delete_user(unit.session, user.id)
             await unit.commit()
 
