@@ -198,7 +198,9 @@ async def test_a_deleted_account_leaves_nothing_that_works(world: World) -> None
     )
     await world.accounts.recovery.forgot(ANN, HERE)
     world.stale.clear()
+    world.mailbox.take()
     await world.accounts.own.delete(signed_in, HERE)
+    assert world.mailbox.take() == [(ANN, "account_deleted")], "in case that it was somebody else"
     assert await world.account(ANN) is None
     assert await world.sessions.resume(entry.token) is None
     await refusal(world.accounts.sign_ins.sign_in(ANN, PASSWORD, HERE))
@@ -247,7 +249,38 @@ async def test_the_tenant_of_a_development_server_stays(database: Database) -> N
         tenant = await session.get(TenantRow, "test-tenant")
     assert tenant is not None
     assert tenant.suspended_at is None
-    assert (await world.member("bob")).tenant_id == "test-tenant"
+    bob = await world.member("bob")
+    assert (bob.tenant_id, bob.is_operator) == ("test-tenant", True)
+
+
+async def test_a_development_server_is_not_left_without_anybody(database: Database) -> None:
+    """With others on it, too: while nobody is in its tenant, whoever signs up gets it, and operates the server."""
+    world = World(database, first_account_owns="test-tenant")
+    await world.add_tenant("test-tenant")
+    ann, bob = await world.member(), await world.member("bob")
+    assert (ann.is_operator, bob.is_operator, bob.tenant_id != "test-tenant") == (True, False, True)
+    assert (await world.accounts.own.parting(bob)).last_operator is False
+    parting = await world.accounts.own.parting(ann)
+    assert (parting.kept, parting.closed, parting.last_operator) == ([("test-tenant", "Test-Tenant")], [], True)
+    await world.accounts.own.delete(ann, HERE)
+    carol, dave = await world.member("carol"), await world.member("dave")
+    assert (carol.tenant_id, carol.is_operator) == ("test-tenant", True)
+    assert (dave.tenant_id != "test-tenant", dave.is_operator) == (True, False)
+
+
+async def test_what_a_deletion_means_is_known_before(world: World) -> None:
+    """Which tenants are closed, which are left, and what is in the way, by id and name."""
+    ann = await world.member()
+    own = ann.tenant_id or ""
+    await world.add_tenant("firm")
+    await world.add_user("bob", ("firm", Role.OWNER))
+    joined = MembershipRow(tenant_id="firm", user_id=ann.user_id, role=Role.OWNER, created_at=now(world.clock))
+    await world.add(joined)
+    parting = await world.accounts.own.parting(ann)
+    assert (parting.closed, parting.left, parting.kept, parting.forbids) == ([(own, "ann")], [("firm", "Firm")], [], [])
+    await world.add_user("carol", (own, Role.ADMIN))
+    parting = await world.accounts.own.parting(ann)
+    assert (parting.closed, parting.forbids) == ([], [(own, "ann")])
 
 
 @pytest.mark.parametrize("what", ["rename", "delete", "change_password"])

@@ -9,10 +9,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from sqlalchemy import select
 from tests.support.browser import Browser, Page
 from tests.users.site import ANN, BROWSER, OTHER_PASSWORD, PASSWORD, SESSION, Site, site
 
 from aitbc_server.clock import US_PER_S
+from aitbc_server.users.model import MembershipRow, UserRow
 from aitbc_server.users.pace import FLOOR_S
 
 
@@ -261,12 +263,32 @@ async def test_deleting_the_account_wants_the_password_and_the_address(here: Sit
     browser = await here.member()
     turn(here, timedelta(minutes=15))
     page = await confirmed(browser, "/settings/delete")
+    assert "Closed, as nobody but you is in there: ann (" in page.text
+    assert not any(words in page.text for words in ("You leave", "development server", "last operator"))
     wrong = await browser.submit(page, "/settings/delete", email="ann")
     assert (wrong.status, "Type ann@example.com to confirm." in wrong.text) == (422, True)
     assert location(await browser.submit(wrong, "/settings/delete", email="Ann@example.com")) == "/sign-in"
     assert SESSION not in browser.cookies
     assert "Your account is deleted." in (await browser.get("/sign-in")).text
+    assert [mail[:2] for mail in await here.mails()] == [(ANN, "account_deleted")]
     assert (await here.sign_in(browser)).status == 422
+
+
+async def test_what_stands_in_the_way_of_a_deletion_is_said_before(here: Site) -> None:
+    """Which tenant would lose its only owner; the button is not there, and a form that is sent all the same is refused."""
+    browser = await here.member()
+    page = await browser.get("/settings/delete")
+    await here.member("bob@example.com")
+    async with here.installation.database.write() as session:
+        users = {row.email: row.id for row in await session.scalars(select(UserRow))}
+        own = (await session.scalars(select(MembershipRow).where(MembershipRow.user_id == users[ANN]))).one()
+        joined = {"tenant_id": own.tenant_id, "role": "developer", "created_at": own.created_at}
+        session.add(MembershipRow(user_id=users["bob@example.com"], **joined))
+        await session.commit()
+    refused = await browser.get("/settings/delete")
+    assert "You are the only owner of ann (" in refused.text
+    assert not [form for form in refused.forms if form.action == "/settings/delete"]
+    assert (await browser.submit(page, "/settings/delete", email=ANN)).status == 409
 
 
 async def test_forms_of_other_tabs_outlive_the_password(here: Site) -> None:

@@ -26,8 +26,8 @@ _NAME_LENGTH = 30
 class Homes:
     """Gives people their own tenant.
 
-    ``first_account_owns``: a tenant that is there already and has nobody, as on a development server: the first person
-    gets that one in place of a new one, and is the server's operator.
+    ``first_account_owns``: a tenant that is there already, as on a development server. While nobody is in it, whoever
+    comes gets that one in place of a new one, and is the server's operator where it has none.
     """
 
     def __init__(self, audit: AuditLog, events: AccountEvents, clock: Clock, first_account_owns: str | None) -> None:
@@ -38,9 +38,8 @@ class Homes:
 
     async def give(self, unit: UnitOfWork, user: UserRow, origin: Origin) -> None:
         """Make the person, who is not verified before this, the owner of a tenant, in the caller's transaction."""
-        ready = None
-        if self.first_account_owns is not None and not await repository.anybody(unit.session):
-            ready = await tenants.tenant(unit.session, self.first_account_owns, for_update=True)
+        ready = await self._ready(unit, user)
+        if ready is not None and not await repository.is_operated_without(unit.session, user.id):
             user.is_operator = True
         tenant = ready or TenantRow(
             id=slug(user.email), name=user.name, plan_id=PLAN, created_at=now(self._clock), suspended_at=None
@@ -58,6 +57,15 @@ class Homes:
             unit.makes_stale(tenant.id)
         account = {"email": user.email, "name": user.name, "role": Role.OWNER, "is_operator": user.is_operator}
         await self._events.changed(unit.session, user, "user.created", origin, after=account)
+
+    async def _ready(self, unit: UnitOfWork, user: UserRow) -> TenantRow | None:
+        """The tenant that waits for somebody, held until the transaction ends; None where there is none."""
+        if self.first_account_owns is None:
+            return None
+        ready = await tenants.tenant(unit.session, self.first_account_owns, for_update=True)
+        if ready is None or await repository.others(unit.session, ready.id, user.id):
+            return None
+        return ready
 
 
 def slug(email: str) -> str:

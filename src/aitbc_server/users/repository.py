@@ -44,9 +44,11 @@ async def ensure_user(session: AsyncSession, row: UserRow) -> UserRow:
     return found
 
 
-async def anybody(session: AsyncSession) -> bool:
-    """Whether anybody has a sign-in that works."""
-    return await session.scalar(select(UserRow.id).where(UserRow.verified_at.is_not(None)).limit(1)) is not None
+async def is_operated_without(session: AsyncSession, user_id: str) -> bool:
+    """Whether anybody but this person can sign in as an operator."""
+    in_use = (UserRow.verified_at.is_not(None), UserRow.disabled_at.is_(None))
+    statement = select(UserRow.id).where(UserRow.is_operator, UserRow.id != user_id, *in_use)
+    return await session.scalar(statement.limit(1)) is not None
 
 
 async def password_versions(session: AsyncSession) -> dict[str, int]:

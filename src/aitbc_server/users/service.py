@@ -11,7 +11,7 @@ from aitbc_server.db.unit_of_work import UnitOfWork
 from aitbc_server.errors import Code, DomainError, conflict, invalid, not_found
 from aitbc_server.names import check_title
 from aitbc_server.users import addresses, repository
-from aitbc_server.users.closing import close_tenants
+from aitbc_server.users.closing import Parting, close_tenants, parting
 from aitbc_server.users.events import Origin
 from aitbc_server.users.links import Purpose
 from aitbc_server.users.model import UserLinkRow, UserRow
@@ -138,6 +138,16 @@ class AccountService:
         ended = await self._parts.sessions.end_others(signed_in.user_id, signed_in.session_id)
         await self._record(signed_in, "user.sessions_ended", origin)
         return ended
+
+    async def parting(self, signed_in: SignedIn) -> Parting:
+        """What ``delete`` would mean for the person's tenants, and for the server."""
+        async with self._parts.units.read() as session:
+            return await parting(
+                session,
+                signed_in.user_id,
+                is_operator=signed_in.is_operator,
+                keep=self._parts.homes.first_account_owns,
+            )
 
     async def delete(self, signed_in: SignedIn, origin: Origin) -> None:
         """Delete the account with its sessions, for good (ASVS 7.4.2).

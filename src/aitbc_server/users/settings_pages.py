@@ -74,10 +74,11 @@ async def end_other_sessions(visit: Visiting) -> Response[bytes]:
     return visit.go_to("/settings#sessions", "All other browsers are signed out.")
 
 
-@get("/settings/delete", **for_visit(DELETE_PAGE), sync_to_thread=False)
-def delete_page(visit: Visiting) -> Response[str]:
+@get("/settings/delete", **for_visit(DELETE_PAGE))
+async def delete_page(visit: Visiting) -> Response[str]:
     """What deleting the account means, and the button."""
-    return visit.show("users/settings_delete.html", email="")
+    parting = await visit.accounts.own.parting(visit.signed_in)
+    return visit.show("users/settings_delete.html", email="", parting=parting)
 
 
 @post("/settings/delete", **for_visit(DELETE))
@@ -86,7 +87,8 @@ async def delete(visit: Visiting) -> Answer:
     email = visit.form.line("email")
     if email.lower() != visit.signed_in.email:
         errors = {"email": f"Type {visit.signed_in.email} to confirm."}
-        return visit.show("users/settings_delete.html", errors, email=email)
+        parting = await visit.accounts.own.parting(visit.signed_in)
+        return visit.show("users/settings_delete.html", errors, email=email, parting=parting)
     await visit.accounts.own.delete(visit.signed_in, visit.origin)
     return visit.let_out("Your account is deleted.")
 
