@@ -175,6 +175,29 @@ async def test_guesses_from_many_places_do_not_lock_the_owner_out(world: World) 
     await world.accounts.sign_ins.sign_in(ANN, PASSWORD, ELSEWHERE)
 
 
+async def test_guesses_at_the_owners_own_address_do_not_lock_them_out(world: World) -> None:
+    """ASVS 6.1.1: whoever shares the address uses up what strangers have there, for the account or for any.
+
+    The owner's own browser goes on, at the sign-in and where the password is asked for again. It is no way to guess on.
+    """
+    known = await world.enter()
+    for _ in range(10):
+        await refusal(world.accounts.sign_ins.sign_in(ANN, OTHER_PASSWORD, HERE))
+    for number in range(90):
+        await refusal(world.accounts.sign_ins.sign_in(f"user{number}@example.com", PASSWORD, HERE))
+    await refusal(world.accounts.sign_ins.sign_in(ANN, PASSWORD, HERE), Code.TOO_MANY_FAILURES)
+    await refusal(world.accounts.sign_ins.sign_in("bob@example.com", PASSWORD, HERE), Code.TOO_MANY_FAILURES)
+    owner = msgspec.structs.replace(HERE, browser=known.browser)
+    entry = await world.accounts.sign_ins.sign_in(ANN, PASSWORD, owner)
+    signed_in = await world.signed_in(entry.token)
+    await world.accounts.sign_ins.confirm(signed_in, PASSWORD, owner)
+    for _ in range(10):
+        await refusal(world.accounts.sign_ins.confirm(signed_in, OTHER_PASSWORD, owner))
+    await refusal(world.accounts.sign_ins.sign_in(ANN, PASSWORD, owner), Code.TOO_MANY_FAILURES)
+    world.pass_time(timedelta(minutes=15))
+    await world.accounts.sign_ins.sign_in(ANN, PASSWORD, owner)
+
+
 async def test_a_browser_is_not_known_forever(world: World) -> None:
     """Half a year after the last sign-in it is a stranger again."""
     known = await world.enter()

@@ -4,8 +4,8 @@ The windows are the gate's exact ones, stretched to any length. Tries are counte
 are no way around a limit, and given back when they turn out right. Nobody can lock somebody else out for good:
 
 - wrong passwords count for the pair of account and client address: who guesses elsewhere keeps nobody here out;
-- an account's own limit, against guesses from many addresses, does not hold for a browser that its owner has signed in
-  with before (see ``browsers.py``), and opening a mailed link makes any browser one of those;
+- none of what strangers use up, in an account or at an address, holds for a browser that the account's owner has signed
+  in with before (see ``browsers.py``): it has a limit of its own. Opening a mailed link makes any browser one of those;
 - mails that set a password have a limit of their own, which is as long as a link in them is valid: who is held up by it
   has a mail that works, whatever else is sent to them.
 
@@ -37,13 +37,13 @@ class Rule(NamedTuple):
     what: str
 
 
-#: Wrong passwords for one account from one address.
+#: Wrong passwords for one account from one address, from browsers that are not known.
 PASSWORD_HERE = Rule("password_here", 10, 15 * 60, "wrong passwords")
-#: The same from one browser that is known to be the owner's: a stolen cookie is no way to guess on.
+#: Wrong passwords for one account from one browser that is known to be the owner's: a stolen cookie is no way to guess on.
 PASSWORD_KNOWN_BROWSER = Rule("password_known_browser", 10, 15 * 60, "wrong passwords")
 #: Wrong passwords for one account from all browsers that are not known.
 PASSWORD_ACCOUNT = Rule("password_account", 50, 60 * 60, "wrong passwords")
-#: Wrong passwords from one address for whatever accounts: lists of stolen passwords are tried like this.
+#: The same from one address for whatever accounts: lists of stolen passwords are tried like this.
 PASSWORD_ADDRESS = Rule("password_address", 100, 60 * 60, "wrong passwords")
 #: Passwords, right or wrong, for one account from one address: each costs a core some 30 ms.
 PASSWORD_COST = Rule("password_cost", 60, 10 * 60, "sign-ins")

@@ -44,8 +44,12 @@ class PasswordChecks:
 
     def _guesses(self, email: str, here: str, user_id: str | None, origin: Origin) -> list[Subject]:
         browser = None if user_id is None else self._browsers.recognise(origin.browser, user_id)
+        if browser is not None:
+            # What strangers do at the same address, or to the same account, keeps no owner out (ASVS 6.1.1). Only who
+            # has proven to be the owner has such a browser, and it has a limit of its own.
+            return [(limits.PASSWORD_KNOWN_BROWSER, browser)]
         return [
             (limits.PASSWORD_HERE, here),
             (limits.PASSWORD_ADDRESS, client_group(origin.client_ip)),
-            (limits.PASSWORD_ACCOUNT, email) if browser is None else (limits.PASSWORD_KNOWN_BROWSER, browser),
+            (limits.PASSWORD_ACCOUNT, email),
         ]
