@@ -45,7 +45,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/v1/api-keys/self"): Rule(own=True),
     ("GET", "/v1/api-keys/{key_id}"): Rule(Scope.API_KEYS_READ, own=True),
     ("PATCH", "/v1/api-keys/{key_id}"): Rule(Scope.API_KEYS_WRITE, never_own=True, body={"name": "renamed"}),
-    ("POST", "/v1/api-keys/{key_id}/revoke"): Rule(Scope.API_KEYS_WRITE, own=True),
+    ("POST", "/v1/api-keys/{key_id}/revoke"): Rule(Scope.API_KEYS_WRITE, own=True, body={}),
     ("POST", "/v1/api-keys/{key_id}/regenerate"): Rule(Scope.API_KEYS_WRITE, own=True, body={}),
     ("GET", "/v1/api-keys/{key_id}/usage"): Rule(Scope.USAGE_READ, own=True),
     ("GET", "/v1/usage"): Rule(Scope.USAGE_READ, own=True),
@@ -57,7 +57,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/v1/jobs/{job_id}"): Rule(Scope.JOBS_READ),
     # The jobs of the matrix wait for ever: they are not ready.
     ("GET", "/v1/jobs/{job_id}/result"): Rule(Scope.JOBS_READ, allowed=425),
-    ("POST", "/v1/jobs/{job_id}/cancel"): Rule(Scope.JOBS_WRITE),
+    ("POST", "/v1/jobs/{job_id}/cancel"): Rule(Scope.JOBS_WRITE, body={}),
     # Calls of a key that registered no miner, and holds no job, find none.
     ("POST", "/v1/miners/register"): Rule(Scope.MINERS_WORK, body={"capabilities": {}}),
     ("POST", "/v1/miners/heartbeat"): Rule(Scope.MINERS_WORK, allowed=404, body={}),

@@ -99,8 +99,8 @@ async def test_a_body_that_is_no_object_is_refused_everywhere(
     found = []
     for ask in owner.writes():
         answer = await client.request(ask.method, ask.url, headers={**owner.headers, **JSON}, content=BODIES[name])
-        # Regenerating takes no body as well as an empty object.
-        if not (name == "empty" and ask.path.endswith("/regenerate")):
+        # These take no body as well as an empty object.
+        if not (name == "empty" and ask.path.endswith(("/regenerate", "/revoke", "/cancel"))):
             found += problems(name, answer)
     assert not found
 
@@ -120,6 +120,21 @@ async def test_json_that_cannot_be_kept_is_refused_everywhere(
         if answer.status_code == 422 and not answer.json()["errors"][0]["field"]:
             found.append(f"{path}: {name}: no field")
     assert not found
+
+
+@pytest.mark.parametrize("path", ["/v1/api-keys/{}/revoke", "/v1/jobs/{}/cancel"])
+async def test_what_is_final_is_not_done_by_mistake(path: str, owner: Owner, client: httpx2.AsyncClient) -> None:
+    """Whoever sends what is no such request meant another one: nothing is ended. No body at all is the usual call,
+    whatever type it says that it has: ``curl -d ''`` says that it is a form."""
+    url = path.format(owner.other_key.id if "keys" in path else owner.job_id)
+    for content, status in ((b'{"x', 400), (b'{"a":1}', 422), (b"null", 422), (b"[]", 422)):
+        answer = await client.post(url, headers={**owner.headers, **JSON}, content=content)
+        assert answer.status_code == status, content
+    seen = (await client.get(url.rpartition("/")[0], headers=owner.headers)).json()
+    assert seen.get("status", seen.get("state")) in {"active", "QUEUED"}
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = await client.post(url, headers={**owner.headers, **form}, content=b"")
+    assert answer.status_code == 200
 
 
 async def test_a_field_that_nobody_knows_is_refused(owner: Owner, client: httpx2.AsyncClient) -> None:

@@ -56,6 +56,12 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "425"]
 [[operations]]
 include-operation-id = "api_keys.regenerate"
 checks.negative_data_rejection.expected-statuses = ["4xx", "200"]
+[[operations]]
+include-operation-id = "api_keys.revoke"
+checks.negative_data_rejection.expected-statuses = ["4xx", "200"]
+[[operations]]
+include-operation-id = "jobs.cancel"
+checks.negative_data_rejection.expected-statuses = ["4xx", "200"]
 
 # No code that the fuzzer makes up is one, and one address may not ask for ever.
 [[operations]]

@@ -50,6 +50,10 @@ class Request(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Base of every request body. Unknown fields are refused."""
 
 
+class NoFields(Request):
+    """The body of what needs nothing but its path: left out, or an empty object."""
+
+
 class Response(msgspec.Struct, kw_only=True):
     """Base of every answer. Attributes are typed; ``obj["field"]``, ``"field" in obj``, ``dict(obj)`` work.
 

@@ -21,7 +21,7 @@ from aitbc.schemas.api_keys import (
     VerifyApiKey,
     VerifyResult,
 )
-from aitbc.schemas.common import Page
+from aitbc.schemas.common import NoFields, Page
 from aitbc.schemas.scopes import Environment, Scope
 from aitbc_server.actor import Actor
 from aitbc_server.api_keys.service import ApiKeyService
@@ -110,7 +110,9 @@ async def update_api_key(
 
 
 @post("/v1/api-keys/{key_id:str}/revoke", **for_operation(REVOKE), status_code=200)
-async def revoke_api_key(key_id: FromPath[str], actor: CallingActor, api_keys: Service) -> Response[ChangedApiKey]:
+async def revoke_api_key(
+    key_id: FromPath[str], actor: CallingActor, api_keys: Service, data: JSONBody[NoFields | None] = None
+) -> Response[ChangedApiKey]:
     """End a key for good: no request that begins after this answer passes. Revoking it again changes nothing."""
     return _answer(await api_keys.revoke(actor, key_id), 200)
 

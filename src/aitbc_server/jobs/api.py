@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK
 
-from aitbc.schemas.common import Page
+from aitbc.schemas.common import NoFields, Page
 from aitbc.schemas.jobs import Job, JobResult, JobState
 from aitbc.schemas.scopes import Scope
 from aitbc_server.actor import Actor
@@ -93,7 +93,12 @@ async def get_job_result(
     **for_operation(CANCEL, errors=[Code.NOT_FOUND, Code.CONFLICT], lenient_query=True),
     status_code=HTTP_200_OK,
 )
-async def cancel_job(job_id: FromPath[str], actor: NamedDependency[Actor], jobs: NamedDependency[JobService]) -> Job:
+async def cancel_job(
+    job_id: FromPath[str],
+    actor: NamedDependency[Actor],
+    jobs: NamedDependency[JobService],
+    data: JSONBody[NoFields | None] = None,
+) -> Job:
     """Cancel a job that is queued or running; 409 where it is final already."""
     return await jobs.cancel(actor, job_id)
 
