@@ -257,6 +257,20 @@ async def test_a_strange_path_is_no_way_around(name: str, owner: Owner, client: 
 QUERIES = ("x=%00", "limit=1&limit=2", "limit=abc", "cursor=%ff", "from=%00", "&&=&", "a" * 4000)
 
 
+async def test_a_parameter_that_nobody_knows_is_refused(owner: Owner, client: httpx2.AsyncClient) -> None:
+    """ASVS 2.2.1: on every route alike, but on those that existing clients call, which ignore it (design section 5)."""
+    lenient = ("/v1/jobs/", "/v1/miners/")
+    for ask in owner.asks():
+        answer = await client.request(ask.method, f"{ask.url}?foo=1", headers=owner.headers, json=ask.json)
+        if ask.path.startswith(lenient) or (ask.method, ask.path) == ("POST", "/v1/jobs"):
+            assert answer.status_code != 422, str(ask)
+        else:
+            problem = answer.json()
+            assert answer.status_code == 422, str(ask)
+            assert problem["detail"] == "foo: is not a query parameter of this path", str(ask)
+            assert problem["errors"] == [{"field": "foo", "message": "is not a query parameter of this path"}]
+
+
 async def test_a_strange_query_is_refused_by_its_name(owner: Owner, client: httpx2.AsyncClient) -> None:
     """ASVS 2.2.1, 14.2.1: no route takes a key from its query; a filter with a typing error is not no filter."""
     found = []

@@ -263,6 +263,17 @@ async def test_other_methods_of_the_path(site: WatchedSite, method: str) -> None
     assert method != "HEAD" or rest.endswith(b"\r\n\r\n")
 
 
+async def test_a_query_is_refused_and_counted_once(site: WatchedSite) -> None:
+    """The path takes no parameters: 422 that names them, whether the key is cached or not. ASVS 2.2.1."""
+    for _ in range(2):
+        status, rest = await site.ask(path=PATH + "?x=1&=&x", headers=[KEY])
+        assert status == 422
+        assert b'"detail":"x: is not a query parameter of this path; query: is not' in rest
+    assert site.handler.threads == []
+    assert await site.counts() == {(KID, "api_keys.self", "allowed"): 2}
+    assert (await site.ask(path=PATH + "?", headers=[KEY]))[0] == 200
+
+
 async def test_pipelined_requests_are_answered_in_order(site: WatchedSite) -> None:
     """Those that are answered at once do not overtake those that are not."""
     await site.ask(path=PATH, headers=[KEY])
@@ -370,7 +381,8 @@ def reply(app: AnswersEarly, scope: dict[str, Any]) -> Answer | None:
 
 def asked(path: str, *headers: tuple[bytes, bytes]) -> dict[str, Any]:
     """The ASGI scope of a GET."""
-    return {"type": "http", "method": "GET", "path": path, "headers": list(headers), "client": None}
+    own = {"path": path, "query_string": b"", "headers": list(headers)}
+    return {"type": "http", "method": "GET", "client": None, **own}
 
 
 class Loop:

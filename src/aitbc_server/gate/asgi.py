@@ -53,7 +53,7 @@ class Handler(Protocol):
 
 @runtime_checkable
 class ImmediateHandler(Handler, Protocol):
-    """A handler that waits for nothing and needs nothing but the context."""
+    """A handler that waits for nothing, and needs nothing but the context where the request has no query."""
 
     def answer(self, context: Context) -> Answer:
         """See ``Handler``. May be called on any thread."""
@@ -171,7 +171,7 @@ class GateMiddleware:
         Everything else is answered by ``__call__``, which finds in the scope what was decided here.
         """
         handler = self._immediate.get((scope["method"], scope["path"]))
-        if handler is None:
+        if handler is None or scope["query_string"]:
             reply(None)
             return
         try:

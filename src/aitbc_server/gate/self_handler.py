@@ -8,6 +8,7 @@ from aitbc_server.gate.answers import JSON, Answer
 from aitbc_server.gate.asgi import Receive, Scope
 from aitbc_server.gate.context import Context
 from aitbc_server.gate.credential import Credential
+from aitbc_server.gate.query import refuse_parameters
 
 
 class LastUse(Protocol):
@@ -25,7 +26,9 @@ class SelfHandler:
         self._document_tail = last_use.document_tail
 
     def __call__(self, context: Context, scope: Scope, receive: Receive) -> Answer:
-        """See ``Handler``."""
+        """See ``Handler``. Raises ``validation_error`` for a query: requests with one come here, and never early."""
+        if scope["query_string"]:
+            refuse_parameters(scope["query_string"])
         return self.answer(context)
 
     def answer(self, context: Context) -> Answer:

@@ -23,6 +23,7 @@ from aitbc_server.gate.headers import reset_s, tightest
 from aitbc_server.gate.loads import SourceUnavailableError
 from aitbc_server.gate.operations import Operation
 from aitbc_server.gate.own_operations import VERIFY
+from aitbc_server.gate.query import refuse_parameters
 from aitbc_server.gate.records import KeyRecord, TenantRecord, UsageId
 from aitbc_server.gate.refusals import RefusalLog
 from aitbc_server.gate.request import parse_address
@@ -61,7 +62,9 @@ class VerifyHandler:
         self._refusals = refusals
 
     async def __call__(self, context: Context, scope: AsgiScope, receive: Receive) -> Answer:
-        """See ``Handler``. Raises DomainError for a bad body and where the key cannot be checked."""
+        """See ``Handler``. Raises DomainError for a query, a bad body, and where the key cannot be checked."""
+        if scope["query_string"]:
+            refuse_parameters(scope["query_string"])
         asked = await read_json(_DECODER, scope["headers"], receive)
         facts = _facts(asked)
         try:

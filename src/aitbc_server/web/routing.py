@@ -15,11 +15,12 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from aitbc.schemas.problem import FieldError
-from aitbc_server.errors import Code, DomainError, not_found
+from aitbc_server.errors import Code, not_found
 from aitbc_server.gate.answers import method_not_allowed
 from aitbc_server.gate.body import refuse_announced_size
 from aitbc_server.gate.context import CONTEXT
 from aitbc_server.gate.operations import Audience, Operation, Route
+from aitbc_server.gate.query import unknown, wrong_query
 
 _OPERATION = "operation"
 _INTEGER = re.compile("-?(0|[1-9][0-9]{0,17})")
@@ -159,8 +160,7 @@ def only_known_query(connection: ASGIConnection[Any, Any, Any, Any], handler: Ba
     known = query_parameters(handler, frozenset(connection.scope["path_params"]))
     errors = list(_query_errors(raw.decode("latin-1"), known, lenient=handler.opt.get(_LENIENT_QUERY, False)))
     if errors:
-        detail = "; ".join(f"{error.field}: {error.message}" for error in errors[:5])
-        raise DomainError(Code.VALIDATION_ERROR, detail, errors=errors[:5])
+        raise wrong_query(errors)
 
 
 def _query_errors(query: str, known: Mapping[str, _Spelling], *, lenient: bool) -> Iterator[FieldError]:
@@ -168,7 +168,7 @@ def _query_errors(query: str, known: Mapping[str, _Spelling], *, lenient: bool) 
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in known:
             if not lenient:
-                yield FieldError(field=name[:100] or "query", message="is not a query parameter of this path")
+                yield unknown(name)
         elif name in seen:
             yield FieldError(field=name, message="is given more than once")
         elif (wrong := known[name](value)) is not None:
