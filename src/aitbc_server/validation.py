@@ -15,6 +15,9 @@ from aitbc_server.errors import DomainError, invalid
 #: The field of a whole body that is wrong.
 BODY = "body"
 
+#: Of a number that no float holds.
+TOO_LARGE = "is a number too large to be kept"
+
 # A caller's own text comes back in messages: a megabyte of it helps nobody.
 _MAX_MESSAGE = 300
 
@@ -49,7 +52,7 @@ _SENTENCES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] =
     (re.compile(r"Expected `[^`]*` (>=|<=|>|<) (\S+)"), lambda m: f"must be {_BOUNDS[m[1]]}{m[2]}"),
     (re.compile(r"Expected `str` matching regex (.*)", re.DOTALL), lambda m: f"must match the pattern {m[1]}"),
     (re.compile(r"Invalid RFC3339 encoded datetime"), lambda _: f"must be {_TYPES['datetime']}"),
-    (re.compile(r"(?:Number|Integer value) out of range"), lambda _: "is a number too large to be kept"),
+    (re.compile(r"(?:Number|Integer value) out of range"), lambda _: TOO_LARGE),
 )
 
 
@@ -69,7 +72,7 @@ def field_error(message: str, wanted: Any = None, root: str = "") -> FieldError:
     else:
         words = _words(text, wanted, steps)
     path = ".".join(filter(None, [root, *steps])) or BODY
-    return FieldError(field=_cut(path), message=_cut(words))
+    return FieldError(field=cut(path), message=cut(words))
 
 
 def refused(error: msgspec.ValidationError, wanted: Any) -> DomainError:
@@ -118,5 +121,6 @@ def _choices(kind: inspect.Type, steps: list[str]) -> Iterator[str]:
                 yield from _choices(field.type, steps[1:])
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """A caller's own text, short enough to come back in a message."""
     return text if len(text) <= _MAX_MESSAGE else text[:_MAX_MESSAGE] + "…"

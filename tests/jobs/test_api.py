@@ -23,6 +23,7 @@ BAD_BODIES: list[tuple[bytes, int, str | None]] = [
     (b'{"a": ' + b"[" * 200 + b"]" * 200 + b"}", 422, "a"),
     (b'{"a": ' + b"[" * 5000 + b"]" * 5000 + b"}", 422, "body"),
     (b'{"a": "\\u0000"}', 422, "a"),
+    (b'{"payload": {"a": [0, {"b": 1e999}]}}', 422, "payload.a.1.b"),
     (b'{"a": NaN}', 400, None),
     (b'{"a": "\\ud800"}', 400, None),
     (b'{"a": "\xff"}', 400, None),

@@ -74,9 +74,8 @@ async def test_what_is_no_json_is_a_bad_request(manager: Manager) -> None:
         b"name=a",
     ):
         status, code, detail = await manager.problem("POST", PATH, body)
-        assert (status, code, detail.startswith("The body is not valid JSON in UTF-8")) == (400, "bad_request", True), (
-            body
-        )
+        assert (status, code, detail.startswith("The body is not ")) == (400, "bad_request", True), body
+        assert "codec" not in detail
 
 
 async def test_what_is_too_much_for_a_field_names_it(manager: Manager) -> None:

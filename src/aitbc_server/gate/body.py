@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from aitbc_server.errors import Code, DomainError, invalid
+from aitbc_server.gate.faulty_json import path_of_huge_number, why_unreadable
 from aitbc_server.json_limits import MAX_BODY_BYTES
-from aitbc_server.validation import BODY, refused
+from aitbc_server.validation import BODY, TOO_LARGE, cut, field_error
 
 T = TypeVar("T")
 Headers = Iterable[tuple[bytes, bytes]]
@@ -118,8 +119,10 @@ def decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise refused(error, decoder.type) from error
+        wrong = field_error(str(error), decoder.type)
+        path = path_of_huge_number(body) if wrong.message == TOO_LARGE else None
+        raise invalid(cut(path or wrong.field), wrong.message) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise DomainError(Code.BAD_REQUEST, f"The body is not valid JSON in UTF-8: {error}.") from error
+        raise DomainError(Code.BAD_REQUEST, why_unreadable(body, str(error))) from error
     except RecursionError as error:
         raise invalid(BODY, "is nested too deep") from error
