@@ -9,7 +9,12 @@ import msgspec
 import pytest
 from msgspec import Meta
 
+from aitbc.schemas.common import TENANT_ID_PATTERN
+from aitbc.schemas.miners import MINER_ID_PATTERN
 from aitbc_server.validation import field_error
+
+TENANT = "1 to 63 lower case letters, digits and hyphens, without a hyphen at either end"
+MINER = "1 to 100 letters, digits and . _ : - beginning with a letter or a digit"
 
 
 class Colour(Enum):
@@ -36,6 +41,10 @@ class Wanted(msgspec.Struct, forbid_unknown_fields=True):
     by_name: dict[str, int] = msgspec.field(default_factory=dict)
     flag: bool = False
     ratio: float = 0.0
+    share: Annotated[float, Meta(ge=0.0, le=60.0)] = 0
+    tenant: Annotated[str, Meta(pattern=TENANT_ID_PATTERN)] = "acme"
+    miner: Annotated[str, Meta(pattern=MINER_ID_PATTERN)] | None = None
+    part: Annotated[float, Meta(ge=0.5)] = 1
 
 
 @pytest.mark.parametrize(
@@ -47,6 +56,8 @@ class Wanted(msgspec.Struct, forbid_unknown_fields=True):
         ('{"name": "a"}', "name", "must have at least 2 characters"),
         ('{"name": "A1"}', "name", "must match the pattern '^[a-z]+$'"),
         ('{"name": null}', "name", "must be a string, not null"),
+        ('{"name": "ab", "tenant": "-"}', "tenant", f"must be {TENANT}"),
+        ('{"name": "ab", "miner": "a\\n"}', "miner", f"must be {MINER}"),
         ('{"name": "ab", "x": 1}', "x", "is not a field that is known here"),
         ('{"name": "ab", "flag": 1}', "flag", "must be true or false, not an integer"),
         ('{"name": "ab", "ratio": "1"}', "ratio", "must be a number, not a string"),
@@ -60,6 +71,9 @@ class Wanted(msgspec.Struct, forbid_unknown_fields=True):
         ('{"name": "ab", "many": [{"colour": "green"}]}', "many.0.colour", "must be one of red, blue"),
         ('{"name": "ab", "many": [1]}', "many.0", "must be an object, not an integer"),
         ('{"name": "ab", "by_name": {"k": "v"}}', "by_name", "must be an integer, not a string"),
+        ('{"name": "ab", "share": -1}', "share", "must be at least 0"),
+        ('{"name": "ab", "share": 61.5}', "share", "must be at most 60"),
+        ('{"name": "ab", "part": 0.25}', "part", "must be at least 0.5"),
         ('{"name": "ab", "ratio": 1e999}', "ratio", "is a number too large to be kept"),
     ],
 )

@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+from aitbc.schemas.common import TENANT_ID_PATTERN
+from aitbc.schemas.miners import MINER_ID_PATTERN
 from aitbc.schemas.problem import FieldError
 from aitbc_server.errors import DomainError, invalid
 
@@ -17,6 +19,18 @@ BODY = "body"
 
 #: Of a number that no float holds.
 TOO_LARGE = "is a number too large to be kept"
+
+#: Of headers, and of ids and names in a query: no database takes every character, and none of ours has others.
+PRINTABLE_PATTERN = "^[ -~]+$"
+VISIBLE_PATTERN = "^[!-~]*$"
+
+# What a text must be, by the pattern that it did not match, as msgspec quotes it.
+_PATTERNS = {
+    repr(PRINTABLE_PATTERN): "must be printable ASCII characters only",
+    repr(VISIBLE_PATTERN): "must be printable ASCII characters only, without spaces",
+    repr(TENANT_ID_PATTERN): "must be 1 to 63 lower case letters, digits and hyphens, without a hyphen at either end",
+    repr(MINER_ID_PATTERN): "must be 1 to 100 letters, digits and . _ : - beginning with a letter or a digit",
+}
 
 # A caller's own text comes back in messages: a megabyte of it helps nobody.
 _MAX_MESSAGE = 300
@@ -49,8 +63,11 @@ _SENTENCES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] =
             else f"must have {_BOUNDS[m[2]]}{m[3]}{_UNITS.get(m[1], '')}"
         ),
     ),
-    (re.compile(r"Expected `[^`]*` (>=|<=|>|<) (\S+)"), lambda m: f"must be {_BOUNDS[m[1]]}{m[2]}"),
-    (re.compile(r"Expected `str` matching regex (.*)", re.DOTALL), lambda m: f"must match the pattern {m[1]}"),
+    (re.compile(r"Expected `[^`]*` (>=|<=|>|<) (\S+)"), lambda m: f"must be {_BOUNDS[m[1]]}{m[2].removesuffix('.0')}"),
+    (
+        re.compile(r"Expected `str` matching regex (.*)", re.DOTALL),
+        lambda m: _PATTERNS.get(m[1], f"must match the pattern {m[1]}"),
+    ),
     (re.compile(r"Invalid RFC3339 encoded datetime"), lambda _: f"must be {_TYPES['datetime']}"),
     (re.compile(r"(?:Number|Integer value) out of range"), lambda _: TOO_LARGE),
 )

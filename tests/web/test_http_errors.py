@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from tests.contract.expectations import RULES
 from tests.support.shape import faults
 from tests.usage.world import Clock, World
 
@@ -103,6 +104,30 @@ async def test_a_body_that_is_no_object_is_said_to_be_none(manager: Manager) -> 
         (None, "is missing; send a JSON object"),
     ):
         assert await manager.problem("POST", PATH, body) == (422, "validation_error", f"body: {words}")
+
+
+async def test_what_a_text_must_be_is_said_in_words(manager: Manager) -> None:
+    """Of every parameter that has a pattern: nobody is asked to read a regular expression."""
+    paths = (await manager.send("GET", "/openapi.json")).json()["paths"]
+    asked = set()
+    for path, method, parameter in (
+        (path, method, parameter)
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+        for parameter in operation.get("parameters", ())
+        # To a time its pattern is only a description.
+        if "pattern" in parameter["schema"] and parameter["schema"].get("format") != "date-time"
+    ):
+        name = parameter["name"]
+        wrong: dict[str, Any] = {name: b"\xe9 "} if parameter["in"] == "header" else {}
+        query = {} if wrong else {name: "\u00e9 "}
+        json = RULES[method.upper(), path].body
+        headers = {"X-API-Key": manager.key.encode(), **wrong}
+        answer = await manager.client.request(method, path, headers=headers, params=query, json=json)
+        [error] = answer.json()["errors"]
+        assert (error["field"], error["message"][:8], "pattern" in error["message"]) == (name, "must be ", False), path
+        asked.add(name)
+    assert asked == {"miner_id", "Idempotency-Key", "action", "actor", "key_id"}
 
 
 async def test_other_types_than_json_are_unsupported(manager: Manager) -> None:

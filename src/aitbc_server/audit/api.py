@@ -16,11 +16,9 @@ from aitbc_server.audit.repository import Filters
 from aitbc_server.audit.service import AuditReader
 from aitbc_server.gate.operations import Operation
 from aitbc_server.pagination import DEFAULT_LIMIT, MAX_LIMIT
+from aitbc_server.validation import VISIBLE_PATTERN
 from aitbc_server.web.query_times import TIME_SCHEMA, parse_time
 from aitbc_server.web.routing import for_operation
-
-# No database takes every character; none of ours has others than these.
-_TEXT = r"^[!-~]*$"
 
 LIST = Operation("audit_log.list", Scope.AUDIT_READ)
 
@@ -30,13 +28,14 @@ async def list_audit_events(
     actor: NamedDependency[Actor],
     audit_log: NamedDependency[AuditReader],
     action: Annotated[
-        str | None, QueryParameter(max_length=64, pattern=_TEXT, description="Such as `api_key.created`.")
+        str | None, QueryParameter(max_length=64, pattern=VISIBLE_PATTERN, description="Such as `api_key.created`.")
     ] = None,
     actor_id: Annotated[
-        str | None, QueryParameter(name="actor", max_length=64, pattern=_TEXT, description="The id of who did it.")
+        str | None,
+        QueryParameter(name="actor", max_length=64, pattern=VISIBLE_PATTERN, description="The id of who did it."),
     ] = None,
     key_id: Annotated[
-        str | None, QueryParameter(max_length=64, pattern=_TEXT, description="What was done to this key.")
+        str | None, QueryParameter(max_length=64, pattern=VISIBLE_PATTERN, description="What was done to this key.")
     ] = None,
     from_: Annotated[
         str | None, QueryParameter(name="from", schema_extra=TIME_SCHEMA, description="From when on.")

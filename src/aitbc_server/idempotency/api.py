@@ -13,6 +13,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import HeaderParameter
 
 from aitbc_server.errors import Code, DomainError
+from aitbc_server.validation import PRINTABLE_PATTERN
 
 _NAME = "Idempotency-Key"
 _RAW_NAME = _NAME.lower().encode()
@@ -24,7 +25,7 @@ IdempotencyKeyHeader = Annotated[
         name=_NAME,
         min_length=1,
         max_length=255,
-        pattern="^[ -~]+$",
+        pattern=PRINTABLE_PATTERN,
         description="Any text of your own. A request that comes again with it within 24 hours is done once.",
     ),
 ]
