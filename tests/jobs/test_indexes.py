@@ -13,6 +13,7 @@ from aitbc_server.clock import Timestamp, from_ms, to_ms
 from aitbc_server.jobs import leases, sweeper
 from aitbc_server.jobs.model import JobRow
 from aitbc_server.jobs.waiting import Seeker
+from aitbc_server.miners import repository
 from aitbc_server.miners.model import MinerRow
 
 AT: Timestamp = from_ms(1_795_499_190_000)
@@ -35,6 +36,7 @@ QUERIES: list[tuple[str, Any]] = [
     ("ix_jobs_lease", select(JobRow.id).where(*sweeper._lapsed(AT))),
     ("ix_jobs_expiry", select(JobRow.id).where(*sweeper._expired(AT))),
     ("ix_jobs_list", _LIST.order_by(JobRow.requested_at.desc(), JobRow.id.desc()).limit(51)),
+    ("ix_miners_list", repository.offers("test", "acme", AT)),
     ("ix_miners_list", _MINERS.order_by(MinerRow.registered_at.desc(), MinerRow.kid.desc(), MinerRow.miner_id.desc())),
 ]
 

@@ -29,9 +29,9 @@ PORTION = 200
 
 
 class Portion(NamedTuple):
-    """A stretch of the queue: the ids that fit, oldest first, and where the rest begins (None: there is none)."""
+    """A stretch of the queue: the jobs that fit, oldest first, and where the rest begins (None: there is none)."""
 
-    job_ids: list[str]
+    offers: list[Offer]
     rest: repository.Place | None
 
 
@@ -46,7 +46,7 @@ async def candidates(
     rows = (await session.execute(queue_page(seeker, at, after))).all()
     offers = [Offer(row.id, seeker.environment, row.tenant_id, row.constraints) for row in rows]
     rest = (rows[-1].requested_at, rows[-1].id) if len(rows) == PORTION else None
-    return Portion([offer.job_id for offer in offers if seeker.may_have(offer)], rest)
+    return Portion([offer for offer in offers if seeker.may_have(offer)], rest)
 
 
 def queue_page(seeker: Seeker, at: Timestamp, after: repository.Place | None) -> Select[str, Timestamp, str, Any]:
@@ -59,6 +59,11 @@ def queue_page(seeker: Seeker, at: Timestamp, after: repository.Place | None) ->
     if after is not None:
         query = query.where(tuple_(JobRow.requested_at, JobRow.id) > repository.place(after))
     return query.order_by(JobRow.requested_at, JobRow.id).limit(PORTION)
+
+
+def types(job_ids: Sequence[str]) -> Select[str, str | None]:
+    """The type that each of these jobs names in its payload, without reading whole payloads."""
+    return select(JobRow.id, JobRow.payload["type"].as_string().label("type")).where(JobRow.id.in_(job_ids))
 
 
 async def held(session: AsyncSession, kid: str, miner_id: str, at: Timestamp) -> int:

@@ -31,6 +31,12 @@ def matches(constraints: Mapping[str, Any], capabilities: Mapping[str, Any], reg
     return all(name in _CHECKS and _CHECKS[name](value, asked, capabilities, region) for name, value in asked.items())
 
 
+def named_types(capabilities: Mapping[str, Any]) -> frozenset[str]:
+    """The job types that a miner says it runs, as ``aitbc miners run --type`` does; none: it says nothing of them."""
+    value = capabilities.get("types")
+    return frozenset(name for name in value if isinstance(name, str)) if isinstance(value, list) else frozenset()
+
+
 def _gpu(wanted: Any, asked: Mapping[str, Any], capabilities: Mapping[str, Any], region: str | None) -> bool:
     return any(_is_named(gpu, wanted) for gpu in _gpus(capabilities))
 

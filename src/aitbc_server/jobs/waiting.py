@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -160,6 +160,18 @@ class WaitingRoom:
         """The waiter has no hand free: others get what it was woken for."""
         waiter.is_busy = True
         self.pass_on(waiter)
+
+    def looked(self, waiter: Waiter, known: Iterable[str], left: Container[str]) -> None:
+        """The waiter took none of the jobs that it was woken for before it looked.
+
+        They are gone, but those that it ``left`` to others, who are woken. What was offered while it looked stays: it
+        has woken the waiter to look again.
+        """
+        waiter.is_busy = False
+        for job_id in known:
+            offer, asked = waiter.offers.pop(job_id)
+            if job_id in left:
+                self._wake_one(offer, asked | {waiter})
 
     def pass_on(self, waiter: Waiter) -> None:
         """The waiter takes nothing of what it was woken for: wake others."""

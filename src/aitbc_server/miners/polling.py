@@ -6,14 +6,18 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from aitbc.schemas.miners import AssignedJob
 from aitbc_server.actor import Actor
-from aitbc_server.clock import now
+from aitbc_server.clock import Timestamp, now
 from aitbc_server.db.unit_of_work import UnitsOfWork
 from aitbc_server.jobs import leases
+from aitbc_server.jobs.repository import Place
 from aitbc_server.jobs.waiting import Seeker, Waiter, WaitingRoom
 from aitbc_server.miners import repository
 from aitbc_server.miners.model import MinerRow
+from aitbc_server.miners.others import Others
 from aitbc_server.miners.presence import Presence, lease_end, registered
 
 #: Raises the DomainError with which the caller's key would be refused now.
@@ -38,6 +42,7 @@ class JobDispatch:
         self._waiting = waiting
         self._presence = presence
         self._lease_s = lease_s
+        self._others = Others()
 
     async def poll(
         self,
@@ -60,16 +65,15 @@ class JobDispatch:
         async with self._waiting.place(await self._arrive(actor, miner_id), disconnected) as waiter:
             while not waiter.is_over:
                 known = list(waiter.offers)
-                found = await self._look(waiter.seeker, still_allowed)
+                left: set[str] = set()
+                found = await self._look(waiter.seeker, still_allowed, left)
                 if isinstance(found, AssignedJob):
                     self._waiting.taken(waiter, found.job_id)
                     return found
                 if found is _Nothing.BUSY:
                     self._waiting.busy(waiter)
                 else:
-                    waiter.is_busy = False
-                    # They are gone. What was offered while we looked stays: it has woken us to look again.
-                    waiter.offers = {key: offer for key, offer in waiter.offers.items() if key not in known}
+                    self._waiting.looked(waiter, known, left)
                 if not await self._wait(waiter, deadline):
                     return None
         return None
@@ -88,13 +92,16 @@ class JobDispatch:
         woken = await waiter.woken(min(remaining_s, self._waiting.recheck_s))
         return not self._waiting.closed and (woken or asyncio.get_running_loop().time() < deadline)
 
-    async def _look(self, seeker: Seeker, still_allowed: StillAllowed) -> AssignedJob | _Nothing:
-        """Find and lease the oldest job. Only reads until there is one, so that waiting costs no write."""
+    async def _look(self, seeker: Seeker, still_allowed: StillAllowed, left: set[str]) -> AssignedJob | _Nothing:
+        """Find and lease the oldest job. Only reads until there is one, so that waiting costs no write.
+
+        ``left`` gets the ids of those that are for other miners.
+        """
         at = now(self._units.clock)
         async with self._units.read() as session:
             held = await leases.held(session, seeker.kid, seeker.miner_id, at)
             is_busy = held >= seeker.concurrency
-            portion = _NO_CANDIDATES if is_busy else await leases.candidates(session, seeker, at)
+            portion = _NO_CANDIDATES if is_busy else await self._candidates(session, seeker, at, None, left)
         # No connection is held from here on: who holds one and waits for another can block everybody.
         if held:
             # The poll keeps these leases. Without one, that the miner was seen may be written a second later.
@@ -102,14 +109,22 @@ class JobDispatch:
         if is_busy:
             return _Nothing.BUSY
         while True:
-            if portion.job_ids:
-                claimed = await self._claim(seeker, portion.job_ids, still_allowed)
+            if portion.offers:
+                claimed = await self._claim(seeker, [offer.job_id for offer in portion.offers], still_allowed)
                 if claimed is not None:
                     return claimed
             if portion.rest is None:
                 return _Nothing.IN_QUEUE
             async with self._units.read() as session:
-                portion = await leases.candidates(session, seeker, at, portion.rest)
+                portion = await self._candidates(session, seeker, at, portion.rest, left)
+
+    async def _candidates(
+        self, session: AsyncSession, seeker: Seeker, at: Timestamp, after: Place | None, left: set[str]
+    ) -> leases.Portion:
+        portion = await leases.candidates(session, seeker, at, after)
+        better = await self._others.better_suited(session, seeker, portion.offers, at)
+        left |= better
+        return portion._replace(offers=[offer for offer in portion.offers if offer.job_id not in better])
 
     async def _claim(
         self, seeker: Seeker, job_ids: list[str], still_allowed: StillAllowed

@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Update, bindparam, delete, exists, literal, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Text,
+    Update,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from aitbc.schemas.miners import Heartbeat
@@ -60,6 +74,16 @@ async def page(
         query = query.where(tuple_(*order) < tuple_(*last))
     newest_first = query.order_by(*(column.desc() for column in order))
     return (await session.scalars(newest_first.limit(limit + 1))).all()
+
+
+def offers(environment: str, tenant_id: str | None, since: Timestamp) -> Select[str, str | None]:
+    """What the miners that were seen since then said of themselves, as text, and their regions.
+
+    ``tenant_id`` None: those of all tenants.
+    """
+    query = select(cast(MinerRow.capabilities, Text).label("capabilities"), MinerRow.region)
+    query = query.where(MinerRow.environment == environment, seen_since(since))
+    return query if tenant_id is None else query.where(MinerRow.tenant_id == tenant_id)
 
 
 def seen_since(at: Timestamp) -> ColumnElement[bool]:
