@@ -16,9 +16,9 @@ from aitbc_server.api_keys.model import ApiKeyGrantRow, ApiKeyRow
 from aitbc_server.audit.service import AuditLog
 from aitbc_server.clock import Timestamp
 from aitbc_server.db.unit_of_work import UnitOfWork
-from aitbc_server.errors import conflict, insufficient_scope, invalid
+from aitbc_server.errors import Code, DomainError, conflict, insufficient_scope, invalid
 from aitbc_server.ids import key_id
-from aitbc_server.names import check_name
+from aitbc_server.names import check_title
 
 
 def new_row(actor: Actor, wanted: CreateApiKey, at: Timestamp) -> ApiKeyRow:
@@ -35,7 +35,7 @@ def new_row(actor: Actor, wanted: CreateApiKey, at: Timestamp) -> ApiKeyRow:
         kid=keyformat.random_base62(keyformat.KID_LENGTH),
         tenant_id=actor.tenant_id,
         environment=environment,
-        name=check_name(wanted.name),
+        name=check_title(wanted.name),
         preset=preset,
         scopes=scopes,
         created_at=at,
@@ -67,7 +67,7 @@ async def store(
     limits = await repository.plan_limits(unit.session, [row.tenant_id, *granted])
     for tenant_id in [row.tenant_id, *granted]:
         if tenant_id not in limits:
-            raise invalid("tenant_id", f"there is no tenant {tenant_id}")
+            raise DomainError(Code.NOT_FOUND, f"There is no tenant {tenant_id}.")
     fields.check_limit(row.limit_per_minute, limits[row.tenant_id])
     unit.session.add(row)
     await unit.session.flush()

@@ -39,7 +39,8 @@ class PlanService:
         check_slug("id", plan_id)
         if plan_id == _RESERVED:
             raise invalid("id", f"{plan_id} is the name of a key's own limit; choose another")
-        row = PlanRow(id=plan_id, name=check_title(name or plan_id), limit_per_minute=_limit(limit_per_minute))
+        title = check_title(plan_id if name is None else name)
+        row = PlanRow(id=plan_id, name=title, limit_per_minute=_limit(limit_per_minute))
         async with self._units.begin() as unit:
             if await repository.plan(unit.session, plan_id) is not None:
                 raise conflict(f"There is a plan {plan_id} already.")

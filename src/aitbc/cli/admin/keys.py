@@ -56,7 +56,7 @@ def create_key(
         raise click.UsageError("missing option --tenant; or --gateway for a key that checks the keys of all tenants")
     chosen = Preset.GATEWAY if gateway else Preset(preset or Preset.CLIENT)
     wanted = CreateApiKey(
-        name=name or ("gateway" if gateway else f"{tenant_id} {chosen}"),
+        name=name if name is not None else "gateway" if gateway else f"{tenant_id} {chosen}",
         environment=Environment(environment or Environment.LIVE),
         preset=chosen,
         expires_at=after(settings.clock(), expires),
