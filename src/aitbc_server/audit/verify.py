@@ -17,6 +17,7 @@ from aitbc_server.audit import repository
 from aitbc_server.audit.chain import START, AuditKeys
 from aitbc_server.audit.model import AuditEventRow
 from aitbc_server.secret_keys import SecretKeys
+from aitbc_server.validation import BODY, field_error
 
 _BATCH = 500
 
@@ -100,8 +101,14 @@ def read_heads(text: str) -> dict[str, Head]:
     """Heads from such text. Raises ValueError that says what is wrong with it."""
     try:
         return msgspec.json.decode(text, type=dict[str, Head])
+    except msgspec.ValidationError as error:
+        wrong = field_error(str(error), dict[str, Head])
+        what = f"{wrong.field} {wrong.message}"
+        if wrong.field == BODY:
+            what = "it must be an object that has an object with sequence and mac for each tenant"
+        raise ValueError(f"this is no file of audit heads: {what}") from error
     except msgspec.DecodeError as error:
-        raise ValueError(f"this is no file of audit heads: {error}") from error
+        raise ValueError("this is no file of audit heads: it is not JSON") from error
 
 
 class _Walk:

@@ -44,6 +44,8 @@ def verify_audit(settings: Settings, /, head_file: Path | None, new_head_file: P
 
     try:
         heads = None if head_file is None else verify.read_heads(head_file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{head_file}: this is no file of audit heads: it is not UTF-8") from error
     except ValueError as error:
         raise CommandError(f"{head_file}: {error}") from error
 
