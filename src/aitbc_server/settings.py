@@ -27,11 +27,15 @@ _LAST_PORT = 65535
 
 
 class SettingError(ValueError):
-    """One or more settings are wrong; ``problems`` has a line for each: which, what was expected, what was given."""
+    """One or more settings are wrong; ``problems`` has a line for each: which, what was expected, what was given.
 
-    def __init__(self, problems: list[str]) -> None:
+    ``hint`` says what to do where that is more than to put them right.
+    """
+
+    def __init__(self, problems: list[str], *, hint: str | None = None) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+        self.hint = hint
 
 
 # What the SDK, the CLI and the test suite read.

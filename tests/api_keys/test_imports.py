@@ -13,7 +13,8 @@ from aitbc import keyformat
 from aitbc.schemas.api_keys import CreateApiKey
 from aitbc.schemas.scopes import Environment, Preset
 from aitbc_server.actor import operator
-from aitbc_server.api_keys.imports import KeyImports
+from aitbc_server.api_keys.import_file import ImportedLine
+from aitbc_server.api_keys.imports import FormerSecretError, KeyImports, RefusedImportError
 from aitbc_server.api_keys.service import ApiKeyService
 from aitbc_server.audit.model import AuditEventRow
 from aitbc_server.errors import Code, DomainError
@@ -102,7 +103,7 @@ async def test_our_own_format_is_refused_unless_asked_for(
         with pytest.raises(DomainError, match=words):
             await imports.import_key(ACME, text if text != ours else ours[:-1] + "1", WANTED, ours_too=True)
     impostor = keyformat.build("test", ours[11:23], keyformat.random_base62(43))
-    with pytest.raises(DomainError, match="already"):
+    with pytest.raises(DomainError, match="a former secret of"):
         await imports.import_key(ACME, impostor, WANTED, ours_too=True)
 
 
@@ -122,6 +123,45 @@ async def test_a_foreign_key_becomes_ours_when_regenerated(
     assert jobs == [200, 200]
     await tester("POST", f"/v1/api-keys/{key.id}/regenerate", {})
     assert await manager.works(FOREIGN) == 401
+
+
+async def test_a_former_secret_is_called_one(imports: KeyImports, manager: Speaker, people: People) -> None:
+    """After a regeneration, and after the grace period: not a key of somebody else, and not one that works."""
+    ours = keyformat.build(*keyformat.generate("test"))
+    tester = Speaker(manager.client, people.test_manager)
+    key = (await imports.import_key(ACME, ours, WANTED, ours_too=True)).key
+    await tester("POST", f"/v1/api-keys/{key.id}/regenerate", {"grace_period_seconds": 60})
+    assert (await imports.import_key(ACME, ours, WANTED, ours_too=True)).key.id == key.id
+    await tester("POST", f"/v1/api-keys/{key.id}/regenerate", {})
+    with pytest.raises(FormerSecretError, match=f"a former secret of {key.id}, which was regenerated"):
+        await imports.import_key(ACME, ours, WANTED, ours_too=True)
+
+
+async def test_many_are_imported_together_or_not_at_all(imports: KeyImports, manager: Speaker, people: People) -> None:
+    """One unit of work: what is wrong is told by line, also what only the database knows, and nothing came in."""
+    assert people
+    await imports.import_key(operator("import-keys", "globex"), FOREIGN, WANTED)
+    lines = [
+        ImportedLine(1, FOREIGN + "1", "acme", WANTED),
+        ImportedLine(2, "short", "acme", WANTED),
+        ImportedLine(3, keyformat.build(*keyformat.generate("test")), "acme", WANTED),
+        ImportedLine(4, FOREIGN + "4", "sk-key-in-the-wrong-place", WANTED),
+        ImportedLine(5, FOREIGN, "acme", WANTED),
+    ]
+    with pytest.raises(RefusedImportError) as raised:
+        await imports.import_keys(ACME, lines, {6: "this is no JSON object"})
+    assert raised.value.problems == {
+        2: "key: must have 16 to 512 characters",
+        3: "key: begins with aitbc_, as our own keys do; only keys made elsewhere are imported",
+        4: "tenant: there is no such tenant",
+        5: "this key is already a key of another tenant or environment",
+        6: "this is no JSON object",
+    }
+    assert await manager.works(FOREIGN + "1") == 401
+    for is_new in (True, False):
+        (imported,) = await imports.import_keys(ACME, lines[:1], {})
+        assert (imported.is_new, imported.key.tenant_id) == (is_new, "acme")
+    assert await manager.works(FOREIGN + "1") == 200
 
 
 async def test_an_operator_grants_further_tenants(
@@ -158,5 +198,5 @@ async def test_a_tenant_that_does_not_exist_is_named(service: ApiKeyService, peo
     """For the key's own tenant and for a granted one."""
     assert people
     for who, more in ((operator("create-key", "nobody"), []), (operator("create-key", "acme"), ["nobody"])):
-        with pytest.raises(DomainError, match="there is no tenant nobody"):
+        with pytest.raises(DomainError, match="There is no tenant nobody"):
             await service.create(who, CreateApiKey(name="a"), tenant_ids=more)

@@ -168,6 +168,34 @@ def test_keys_that_cannot_be_are_refused(tmp_path: Path, variables: dict[str, st
     assert [line for line in server.text().splitlines() if line.startswith("error")] == lines
 
 
+def test_a_key_that_cannot_be_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    """No folder, no database: the next start is as if this one had not been."""
+    folder = tmp_path / "dev"
+    server = start(
+        "dev", "--port", "0", "--data-dir", str(folder), data_dir=tmp_path, variables={"CLIENT_API_KEY": "short"}
+    )
+    assert server.process.wait(START_S) == 2
+    assert not folder.exists()
+
+
+def test_a_key_that_was_regenerated_is_named(tmp_path: Path) -> None:
+    """The shell that loaded dev.env before is told what it has, and what to do."""
+    with dev(tmp_path / "dev", "--no-miner") as server:
+        given = loaded(server.data_dir)
+        with AITBCClient(api_key=given["CLIENT_API_KEY"], base_url=server.url) as client:
+            key_id = client.api_keys.self().key.id
+            client.api_keys.regenerate(key_id)
+        assert server.stop() == 0
+    variables = {"CLIENT_API_KEY": given["CLIENT_API_KEY"]}
+    again = start("dev", "--port", "0", "--data-dir", str(tmp_path / "dev"), data_dir=tmp_path, variables=variables)
+    assert again.process.wait(START_S) == 2
+    told = [line for line in again.text().splitlines() if line.startswith(("error", "hint"))]
+    assert told == [
+        f"error: CLIENT_API_KEY: this is a former secret of {key_id}, which was regenerated since",
+        f"hint: unset CLIENT_API_KEY, or load {tmp_path}/dev/dev.env again",
+    ]
+
+
 def test_sigkill_leaves_no_miner_and_the_port_is_free_at_once(tmp_path: Path) -> None:
     """The local miner ends with its server, however that ends, and is started again when it dies alone."""
     with dev(tmp_path / "dev") as server:

@@ -92,8 +92,11 @@ def test_the_key_alone_is_on_standard_output(tmp_path: Path) -> None:
         (("create-plan", "--id", "free", "--limit-per-minute", "5"), 1, "There is a plan free already."),
         (("update-plan", "gold", "--name", "Gold"), 5, "There is no plan gold."),
         (("update-plan", "free"), 2, "nothing to change"),
-        (("create-key", "--tenant", "nobody"), 2, "there is no tenant nobody"),
-        (("create-key", "--tenant", "acme", "--also-tenant", "nobody"), 2, "there is no tenant nobody"),
+        (("create-key", "--tenant", "nobody"), 5, "There is no tenant nobody."),
+        (("create-key", "--tenant", "acme", "--also-tenant", "nobody"), 5, "There is no tenant nobody."),
+        (("create-key", "--tenant", "acme", "--name", "n" * 101), 2, "name: must have at most 100 characters"),
+        (("create-key", "--tenant", "acme", "--name", ""), 2, "name: must have a character that can be seen"),
+        (("create-tenant", "--id", "new", "--plan", "free", "--name", ""), 2, "name: must have a character that"),
         (("create-key",), 2, "missing option --tenant; or --gateway"),
         (("create-key", "--gateway", "--tenant", "acme"), 2, "--gateway goes without --tenant"),
     ],
@@ -120,12 +123,24 @@ def test_keys_of_another_system_go_on_working(server: ServerProcess, tmp_path: P
     server.create_tenant("acme")
     good = {"key": "sk-legacy-0123456789abcdef", "tenant": "acme", "environment": "live", "preset": "client"}
     file = tmp_path / "keys.jsonl"
-    bad_lines = ["{", json.dumps({**good, "preset": good["key"]}), json.dumps({**good, "tenant": "A B"}), "[1]"]
+    bad = [{"preset": good["key"]}, {"tenant": "A B"}, {good["key"]: 1}, {"tennant": "acme"}, {"key": "short"}]
+    bad_lines = ["{", *(json.dumps({**good, "key": good["key"] + str(n), **each}) for n, each in enumerate(bad))]
+    nowhere = {**good, "key": "sk-legacy-for-nobody", "tenant": "nobody"}
+    bad_lines += ["[1]", json.dumps(good), json.dumps(nowhere)]
     file.write_text("\n".join([json.dumps(good), *bad_lines]), encoding="utf-8")
     refused = admin(server.data_dir, "import-keys", str(file))
     assert refused.returncode == 1
-    assert [line.split(":")[0].strip() for line in refused.stderr.splitlines()[1:]] == [
-        f"line {number}" for number in (2, 3, 4, 5)
+    assert refused.stderr.splitlines() == [
+        "error: nothing was imported:",
+        "  line 2: this is no JSON object",
+        "  line 3: preset: must be one of client, miner, manager, gateway",
+        "  line 4: tenant: must have 1 to 63 lower case letters, digits and hyphens, and no hyphen at its ends",
+        "  line 5: a field: is not a field that is known here",
+        "  line 6: tennant: is not a field that is known here",
+        "  line 7: key: must have 16 to 512 characters",
+        "  line 8: this is no JSON object",
+        "  line 9: key: it stands on line 1 already",
+        "  line 10: tenant: there is no such tenant",
     ]
     assert "sk-legacy" not in refused.stderr
     assert answer(server, good["key"]) == (401, "invalid_api_key")
@@ -175,6 +190,15 @@ def test_a_tampered_audit_log_is_named(tmp_path: Path) -> None:
     cut = admin(data, "verify-audit", "--head", str(head))
     assert cut.returncode == 1
     assert "the newest events were removed" in cut.stderr
+    for text, why in (
+        (b"[]", "it must be an object that has an object with sequence and mac for each tenant"),
+        (b'{"acme": {"mac": ""}}', "sequence is required"),
+        (b"{", "it is not JSON"),
+        (b"\xff", "it is not UTF-8"),
+    ):
+        head.write_bytes(text)
+        unread = admin(data, "verify-audit", "--head", str(head))
+        assert (unread.returncode, unread.stderr) == (1, f"error: {head}: this is no file of audit heads: {why}\n")
 
 
 def test_on_postgresql_the_same_holds(tmp_path: Path, fresh_postgres: str) -> None:

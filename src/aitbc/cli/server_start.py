@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aitbc.cli.errors import EXIT_ERROR, EXIT_NOT_FOUND, EXIT_USAGE, CommandError
-from aitbc.cli.reporting import say_error, say_warning
+from aitbc.cli.reporting import say_error, say_hint, say_warning
 from aitbc.cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def clear_faults(settings: Settings) -> Iterator[None]:
     except SettingError as error:
         for problem in error.problems:
             say_error(settings, problem)
+        if error.hint:
+            say_hint(settings, error.hint)
         raise click.exceptions.Exit(EXIT_USAGE) from error
     except StartError as error:
         raise CommandError(str(error), hint=error.hint) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -11,7 +12,9 @@ from sqlalchemy import select
 from aitbc.schemas.api_keys import ApiKey, CreateApiKey, KeyStatus, RegenerateApiKey
 from aitbc.schemas.scopes import Environment, Preset
 from aitbc_server.actor import Actor, operator
+from aitbc_server.api_keys.imports import FormerSecretError, check_text
 from aitbc_server.api_keys.model import ApiKeyRow
+from aitbc_server.dev.env_file import read
 from aitbc_server.errors import Code, DomainError
 from aitbc_server.ids import key_id
 from aitbc_server.serving.installation import Installation
@@ -34,14 +37,29 @@ ROLES = (
 )
 
 
-async def dev_keys(installation: Installation, environ: Mapping[str, str], kept: Mapping[str, str]) -> dict[str, str]:
+def check_given(environ: Mapping[str, str]) -> None:
+    """Raise SettingError for variables that can be no keys, whatever the database holds."""
+    problems = []
+    for role in ROLES:
+        given = environ.get(role.variable) if role.from_environment else None
+        if given:
+            try:
+                check_text(given, Environment.TEST, ours_too=True)
+            except DomainError as error:
+                problems.append(f"{role.variable}: {_what(error)}")
+    if problems:
+        raise SettingError(problems)
+
+
+async def dev_keys(installation: Installation, environ: Mapping[str, str], env_file: Path) -> dict[str, str]:
     """The three keys by variable; the tenant and the keys are in the database afterwards.
 
-    ``kept`` is what ``dev.env`` had. Raises SettingError for variables that cannot be keys.
+    ``env_file`` has those of the last start. Raises SettingError for variables that cannot be keys.
     """
     actor = msgspec.structs.replace(operator("dev", TENANT), name="aitbc dev")
     await _ensure_tenant(installation, actor)
-    keys, problems = {}, []
+    kept = read(env_file)
+    keys, problems, former = {}, [], []
     for role in ROLES:
         given = environ.get(role.variable) if role.from_environment else None
         try:
@@ -51,11 +69,20 @@ async def dev_keys(installation: Installation, environ: Mapping[str, str], kept:
                 else await _keep_or_make(installation, actor, role, kept.get(role.variable))
             )
         except DomainError as error:
-            what = error.errors[0].message if error.errors else error.detail.rstrip(".")
-            problems.append(f"{role.variable}: {what}")
+            problems.append(f"{role.variable}: {_what(error)}")
+            if isinstance(error, FormerSecretError):
+                former.append(role.variable)
     if problems:
-        raise SettingError(problems)
+        # This shell may have loaded the file before the key was regenerated.
+        hint = f"unset {' '.join(former)}, or load {env_file} again" if former else None
+        raise SettingError(problems, hint=hint)
     return keys
+
+
+def _what(error: DomainError) -> str:
+    """What is wrong with a key's text, after its variable's name."""
+    text = error.errors[0].message if error.errors else error.detail.rstrip(".")
+    return text[:1].lower() + text[1:]
 
 
 async def _ensure_tenant(installation: Installation, actor: Actor) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from aitbc_server.db.engine import Database
 from aitbc_server.db.fences import LocalFences
 from aitbc_server.dev import env_file
-from aitbc_server.dev.keys import TENANT, dev_keys
+from aitbc_server.dev.keys import TENANT, check_given, dev_keys
 from aitbc_server.dev.miner import local_miner
 from aitbc_server.secret_keys import SecretKeys
 from aitbc_server.serving import folder
@@ -37,7 +37,12 @@ def dev_settings(environ: Mapping[str, str], *, data_dir: Path, port: int) -> Se
 
 
 def run_dev(settings: Settings, *, miner: bool, announce: Callable[[str, Mapping[str, str], Path], None]) -> int:
-    """Serve until a signal; ``announce`` gets the address, the keys and the file they are in. Raises StartError."""
+    """Serve until a signal; ``announce`` gets the address, the keys and the file they are in.
+
+    Raises StartError, and SettingError for keys in the environment that cannot be.
+    """
+    # Before anything is made.
+    check_given(os.environ)
     keys: dict[str, str] = {}
     path = settings.data_dir / "dev.env"
     folder.prepare(settings.data_dir)
@@ -46,7 +51,7 @@ def run_dev(settings: Settings, *, miner: bool, announce: Callable[[str, Mapping
     async def prepare(database: Database, secret_keys: SecretKeys, url: str) -> None:
         # Nothing is cached yet: whoever serves later reads what is written here.
         installation = Installation(database, secret_keys, LocalFences(lambda tenant_ids: None))
-        keys.update(await dev_keys(installation, os.environ, env_file.read(path)))
+        keys.update(await dev_keys(installation, os.environ, path))
         tenant = {"AITBC_BASE_URL": url, "AITBC_TENANT_ID": TENANT}
         env_file.write(path, tenant | keys | {"AITBC_API_KEY": keys["MANAGER_API_KEY"]})
 

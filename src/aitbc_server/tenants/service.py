@@ -20,6 +20,9 @@ from aitbc_server.wire import to_builtins
 OPERATOR_TENANT = "operator"
 OPERATOR_PLAN = "enterprise"
 
+#: What a name for machines must be, in words.
+SLUG = "must have 1 to 63 lower case letters, digits and hyphens, and no hyphen at its ends"
+
 
 class TenantService:
     """Creates tenants, changes their plan, suspends and resumes them.
@@ -38,7 +41,10 @@ class TenantService:
         if tenant_id == OPERATOR_TENANT:
             raise invalid("id", f"{tenant_id} is the operators' own tenant; it is made when it is needed")
         row = TenantRow(
-            id=tenant_id, name=check_title(name or tenant_id), plan_id=plan_id, created_at=now(self._units.clock)
+            id=tenant_id,
+            name=check_title(tenant_id if name is None else name),
+            plan_id=plan_id,
+            created_at=now(self._units.clock),
         )
         async with self._units.begin() as unit:
             if await repository.tenant(unit.session, tenant_id) is not None:
@@ -148,7 +154,7 @@ def check_slug(field: str, text: str) -> str:
     """A name for machines: 1 to 63 lower case letters, digits and hyphens, no hyphen at either end."""
     # fullmatch: a "$" alone would let a line break at the end through.
     if re.fullmatch(TENANT_ID_PATTERN, text) is None or text.endswith("\n"):
-        raise invalid(field, "must have 1 to 63 lower case letters, digits and hyphens, and no hyphen at its ends")
+        raise invalid(field, SLUG)
     return text
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import IO, TYPE_CHECKING
 
 import click
@@ -34,23 +34,21 @@ def import_keys(settings: Settings, /, file: IO[bytes]) -> None:
     from aitbc_server.api_keys.import_file import parse_lines
 
     lines, problems = parse_lines(file.read())
-    if problems:
-        raise CommandError("\n  ".join(["nothing was imported:", *problems]))
-    operate(settings, lambda it: _import(it, lines), lambda imported: _show(settings, imported))
+    operate(settings, lambda it: _import(it, lines, problems), lambda imported: _show(settings, imported))
 
 
-async def _import(installation: Installation, lines: Iterable[ImportedLine]) -> list[Imported]:
-    from aitbc_server.errors import DomainError
+async def _import(
+    installation: Installation, lines: Sequence[ImportedLine], problems: Mapping[int, str]
+) -> list[Imported]:
+    from aitbc_server.api_keys.imports import RefusedImportError
+    from aitbc_server.tenants.service import OPERATOR_TENANT
 
-    imported: list[Imported] = []
-    for line in lines:
-        actor = operator("import-keys", line.tenant)
-        try:
-            imported.append(await installation.imports.import_key(actor, line.key, line.wanted))
-        except DomainError as error:
-            done = f"; the lines before it are imported ({_tally(imported)})" if imported else ""
-            raise CommandError(f"line {line.number}: {error.detail.rstrip('.')}{done}") from error
-    return imported
+    try:
+        # Each key is imported for the tenant that its line names.
+        return await installation.imports.import_keys(operator("import-keys", OPERATOR_TENANT), lines, problems)
+    except RefusedImportError as error:
+        told = [f"line {number}: {problem}" for number, problem in sorted(error.problems.items())]
+        raise CommandError("\n  ".join(["nothing was imported:", *told])) from error
 
 
 def _tally(imported: list[Imported]) -> str:
