@@ -162,7 +162,7 @@ def test_unknown_variables_are_warned_about_with_what_was_meant() -> None:
     [
         ("postgresql://u@/db?host=/run/pg", "postgresql+asyncpg://u@/db?host=%2Frun%2Fpg"),
         ("postgres://u@h/db", "postgresql+asyncpg://u@h/db"),
-        ("postgresql://u@h/db?sslmode=require", "postgresql+asyncpg://u@h/db?ssl=require"),
+        ("postgresql://u@h/db?sslmode=require", "postgresql+asyncpg://u@h/db?sslmode=require"),
         ("", "sqlite+aiosqlite:///d/aitbc.db"),
     ],
 )

@@ -41,7 +41,9 @@ SETTINGS: tuple[Setting, ...] = (
         "database_url",
         types.database_url,
         "an address such as postgresql://user:password@host/database",
-        "A PostgreSQL database to use in place of the SQLite file in the data folder.",
+        "A PostgreSQL database to use in place of the SQLite file in the data folder. Behind the address may stand "
+        "what other clients of PostgreSQL take there: `?sslmode=verify-full&sslrootcert=/etc/aitbc/ca.pem`, "
+        "`application_name`, `connect_timeout` in seconds, several `host=name:port`. There is no channel binding.",
         "(SQLite in the data folder)",
         "postgresql://aitbc@/aitbc?host=/run/postgresql",
         secret=True,

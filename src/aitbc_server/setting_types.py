@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from aitbc_server.db.addresses import ensure_taken
 from aitbc_server.gate.records import Network
 from aitbc_server.mail.addresses import parse_sender
 from aitbc_server.mail.smtp import SmtpServer
@@ -41,6 +42,7 @@ def database_url(text: str) -> str:
         raise ValueError("not a database URL") from error
     if url.drivername not in {"postgresql", "postgres", "postgresql+asyncpg"} or not url.database:
         raise ValueError("not a PostgreSQL database")
+    ensure_taken(url)
     return text
 
 

@@ -133,13 +133,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The database's URL as SQLAlchemy's async engines want it; by default a file in the data folder."""
         if not self.database_url:
             return URL.create("sqlite+aiosqlite", database=str(self.data_dir / "aitbc.db"))
+        # What stands behind the address is as people write it: whoever opens connections knows what the driver wants.
         url = make_url(self.database_url)
-        url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
-        if "sslmode" in url.query:
-            # What every other client of PostgreSQL calls sslmode, this driver calls ssl.
-            query = {("ssl" if name == "sslmode" else name): value for name, value in url.query.items()}
-            url = url.set(query=query)
-        return url
+        return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
 
     @property
     def own_secret_key_file(self) -> Path:

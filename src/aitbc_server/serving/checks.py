@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from aitbc_server.api_keys.model import ApiKeyRow
 from aitbc_server.db import migrate
+from aitbc_server.db.addresses import shown
 from aitbc_server.db.engine import Database
 from aitbc_server.db.migrate import SchemaState
 from aitbc_server.ids import key_id
@@ -23,6 +25,13 @@ logger = logging.getLogger(__name__)
 
 _MIGRATE = "aitbc admin migrate"
 _SHOWN = 5
+_NAMED = "AITBC_DATABASE_URL, postgresql://user:password@host:port/database"
+# By PostgreSQL's code of the error.
+_REMEDIES = {
+    "3D000": f"make it with `createdb`, or name the right one in {_NAMED}",
+    "28000": f"make the role with `createuser`, let it in (pg_hba.conf), or name the right one in {_NAMED}",
+    "28P01": f"see the user and the password in {_NAMED}",
+}
 
 
 @asynccontextmanager
@@ -32,10 +41,21 @@ async def explained(database: Database) -> AsyncIterator[None]:
         yield
     except (SQLAlchemyError, OSError) as error:
         cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-        name = database.url.database if database.is_sqlite else database.url.render_as_string(hide_password=True)
+        name = database.url.database if database.is_sqlite else shown(database.url)
         lines = str(cause).strip().splitlines() or [type(cause).__name__]
         # The driver's adapter puts its class before the server's own words.
-        raise StartError(f"the database {name} cannot be used: {lines[0].rpartition('>: ')[2]}") from error
+        said = f"the database {name} cannot be used: {lines[0].rpartition('>: ')[2]}"
+        raise StartError(said, hint=None if database.is_sqlite else _remedy(cause)) from error
+
+
+def _remedy(cause: BaseException) -> str | None:
+    """What to do about a PostgreSQL that cannot be reached."""
+    if isinstance(cause, socket.gaierror):
+        return f"no machine is known by the name of the host in {_NAMED}"
+    # A plain OSError is what becomes of several addresses of a host, of which none answers.
+    if type(cause) is OSError or isinstance(cause, (ConnectionRefusedError, FileNotFoundError, TimeoutError)):
+        return f"start PostgreSQL there, or name its right host and port in {_NAMED}"
+    return _REMEDIES.get(str(getattr(cause, "sqlstate", "")))
 
 
 async def ensure_schema(database: Database, *, may_migrate: bool) -> None:
