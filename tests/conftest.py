@@ -24,7 +24,7 @@ from aitbc_server.db.engine import Database
 _EMPTY = """
 SET lock_timeout = '5s';
 SELECT 'TRUNCATE ' || string_agg(quote_ident(tablename), ', ') || ' RESTART IDENTITY CASCADE'
-    FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version' \\gexec
+    FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN ('alembic_version', 'installation') \\gexec
 INSERT INTO plans (id, name, limit_per_minute) VALUES
     ('free', 'Free', 60), ('pro', 'Pro', 600), ('enterprise', 'Enterprise', 6000);
 """

@@ -238,7 +238,13 @@ async def _in_fleet(base: Foundation, waiting: WaitingRoom) -> AsyncIterator[Non
 def _database_watch(base: Foundation) -> IdentityWatch:
     """Notices a database that was put back, under which nothing that is known of keys may be believed."""
     forget = base.cache.drop_all if base.shared is None else base.shared.fences.forget
-    return IdentityWatch(base.database, forget, lambda: revoke_again(base.units, base.audit, base.settings.data_dir))
+
+    async def correct() -> None:
+        await revoke_again(base.units, base.audit, base.settings.data_dir)
+        if base.shared is not None:
+            await base.shared.ensure_ours()
+
+    return IdentityWatch(base.database, forget, correct)
 
 
 def _draining(base: Foundation) -> AbstractAsyncContextManager[None]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from aitbc_server.api_keys.credentials.digests import SecretDigests
 from aitbc_server.api_keys.revocations import RevocationFile
 from aitbc_server.audit.service import AuditLog
 from aitbc_server.clock import Clock
 from aitbc_server.db.engine import Database, Tuning
 from aitbc_server.db.fences import Fences, LocalFences, SharedFences
+from aitbc_server.db.installation_id import installation_id
 from aitbc_server.db.unit_of_work import UnitsOfWork
 from aitbc_server.fleet import SharedStore
 from aitbc_server.gate.cache import CredentialCache
@@ -32,7 +35,7 @@ class Foundation:
         )
         self.cache = CredentialCache()
         # None: this process shares nothing with others.
-        self.shared = SharedStore(settings.valkey_url, self.cache) if settings.valkey_url else None
+        self.shared = self._shared_store()
         self.tracer = tracer_to(settings.traces_url, settings.traced_share) if settings.traces_url else None
         self.numbers = NodeNumbers() if settings.metrics_address else None
         revoked = RevocationFile(settings.data_dir)
@@ -42,6 +45,11 @@ class Foundation:
         self.cursors = Cursors(self.secret_keys)
         self.idempotency = IdempotencyKeys(self.units)
         self.mailbox = Mailbox(self.secret_keys, clock, works=settings.sends_mail)
+
+    def _shared_store(self) -> SharedStore | None:
+        if not self.settings.valkey_url:
+            return None
+        return SharedStore(self.settings.valkey_url, self.cache, partial(installation_id, self.database))
 
     def _fences(self) -> Fences:
         if self.shared is None:

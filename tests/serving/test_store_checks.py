@@ -46,6 +46,11 @@ async def configured(server: ValkeyProcess, **options: str) -> AsyncIterator[Non
         connection.close()
 
 
+async def an_installation() -> str:
+    """The id of the one that all is looked at for."""
+    return "0123456789abcdef"
+
+
 async def findings(url: str) -> dict[str, Finding]:
     """What is found, by what was looked at."""
     return {finding.what: finding async for finding in store_checks.examine(url)}
@@ -151,7 +156,7 @@ async def test_a_newcomer_reads_it(server: ValkeyProcess, tmp_path: Path) -> Non
 
 async def test_a_server_that_is_set_up_wrongly_later_is_not_relied_on(server: ValkeyProcess) -> None:
     """A server that a node meets after its start is looked at too: limits and fences must not be dropped there."""
-    shared = SharedStore(server.url, CredentialCache())
+    shared = SharedStore(server.url, CredentialCache(), an_installation)
     async with configured(server, maxmemory_policy="allkeys-lru"), shared.running():
         assert shared.state == "away"
     async with shared.running():

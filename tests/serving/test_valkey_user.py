@@ -27,6 +27,7 @@ PAGE = ROOT / "docs/how-to/keep-valkey-available.md"
 [RULES] = re.findall(r"^user aitbc (on >password .*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
 COMMANDS = re.findall(r"\+(\S+)", RULES)
 LUA = ROOT / "src/aitbc_server/gate/lua"
+INSTALLATION = "0123456789abcdef"
 LIMITS = limit_set(tenant(limit=1_000_000), "kid", 1_000_000)
 
 
@@ -59,13 +60,20 @@ async def user(server: ValkeyProcess, rules: str) -> AsyncIterator[str]:
         await connection.lost
 
 
+async def an_installation() -> str:
+    return INSTALLATION
+
+
 async def test_it_may_do_all_that_nodes_do(server: ValkeyProcess) -> None:
     """Limits, changes, counts and the list of tenants, in earnest, and the doctor is content."""
     async with user(server, RULES) as url:
         await store_checks.ensure_fit(url)
+        assert (await store_checks.examine_owner(url, INSTALLATION)).detail.startswith("nobody yet")
+        await store_checks.ensure_ours(url, INSTALLATION)
+        assert (await store_checks.examine_owner(url, INSTALLATION)).level is Level.OK
         [version] = [each async for each in store_checks.examine(url) if each.what == "Valkey"]
         assert version.level is not Level.FAIL
-        shared = SharedStore(url, CredentialCache())
+        shared = SharedStore(url, CredentialCache(), an_installation)
         async with shared.running():
             assert shared.state == "up"
             assert await shared.raise_fences(["alice"])

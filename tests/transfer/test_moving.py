@@ -94,9 +94,9 @@ async def installed(database: Database, tmp_path: Path) -> Installed:
 def test_every_table_is_decided_on() -> None:
     """Who adds a table says whether it travels: it must hold no secret, and be worth something elsewhere."""
     travels = {
-        "api_key_grants", "api_keys", "audit_events", "audit_heads", "idempotency_keys", "jobs", "memberships",
-        "miners", "plan_requests", "plans", "tenants", "usage_days", "usage_hours", "usage_marks", "usage_minutes",
-        "users",
+        "api_key_grants", "api_keys", "audit_events", "audit_heads", "idempotency_keys", "installation",
+        "jobs", "memberships", "miners", "plan_requests", "plans", "tenants", "usage_days", "usage_hours",
+        "usage_marks", "usage_minutes", "users",
     }  # fmt: skip
     assert {table.name for table in TABLES} == travels
     assert set(metadata.tables) == travels | set(LEFT_BEHIND)

@@ -60,13 +60,13 @@ def test_a_key_that_was_revoked_after_the_backup_stays_revoked(tmp_path: Path) -
 
 
 def test_nodes_that_run_revoke_again_when_their_database_is_replaced(
-    tmp_path: Path, postgres: PostgresServer, postgres_template: str, postgres_url: str, valkey: ValkeyProcess
+    tmp_path: Path, postgres: PostgresServer, postgres_template: str, postgres_url: str, own_valkey: ValkeyProcess
 ) -> None:
     """An older copy takes the database's name under two nodes: the key that one of them revoked is so on both."""
     data, new, second, file = [tmp_path / name for name in ("data", "new", "second", "file")]
     url = postgres_url.replace("+asyncpg", "")
     name = urlsplit(url).path.strip("/")
-    variables = {"AITBC_DATABASE_URL": url, "AITBC_VALKEY_URL": valkey.url}
+    variables = {"AITBC_DATABASE_URL": url, "AITBC_VALKEY_URL": own_valkey.url}
     run_sql(postgres.get_uri(), f"CREATE DATABASE {name}_new TEMPLATE {postgres_template};")
     with running("serve", data_dir=data, variables=variables) as server:
         for folder in (new, second):

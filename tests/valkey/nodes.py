@@ -21,10 +21,17 @@ from aitbc_server.gate.guesses import GuessLimiter
 from aitbc_server.gate.loads import TurnLoads
 from aitbc_server.gate.shared_gate import SharedGate
 from aitbc_server.gate.store_memory import MemoryStore
+from aitbc_server.valkey.connection import Address, Connection
 
+#: All nodes are of one installation, where a test says nothing else.
+INSTALLATION = "0123456789abcdef"
 #: A request waits no longer for the store; what a busy machine adds to it is not the store's.
 MOST_S = 0.25 + 0.25
 _READY_S = 20.0
+
+
+async def anybodys(_connection: Connection, _address: Address) -> None:
+    """Whoever's it is, it is used."""
 
 
 class Keys(FakeSource):
@@ -45,9 +52,10 @@ class Keys(FakeSource):
 class Node:
     """See the module."""
 
-    def __init__(self, url: str, keys: Keys) -> None:
+    def __init__(self, url: str, keys: Keys, installation: str = INSTALLATION) -> None:
         cache = CredentialCache()
-        self.shared = SharedStore(url, cache)
+        self.installation = installation
+        self.shared = SharedStore(url, cache, self._installation_id)
         self.alone = UsageCounter()
         self.slowest_s = 0.0
         # Requests are asked about in both ways in turn.
@@ -87,6 +95,9 @@ class Node:
     def counted_alone(self, tenant_id: str) -> int:
         """How many decisions for a tenant the node counted by itself."""
         return sum(each.decisions for each in self.alone.totals() if each.key[0][0] == tenant_id)
+
+    async def _installation_id(self) -> str:
+        return self.installation
 
     async def until(self, state: str = "up") -> None:
         """Wait until the store is in this state, as this node sees it."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import uvloop
 from tests.support.valkey import ValkeyProcess
-from tests.valkey.nodes import until
+from tests.valkey.nodes import anybodys, until
 
 from aitbc_server.gate.shard import Shard
 from aitbc_server.gate.store import StoreUnavailableError
@@ -81,7 +81,7 @@ async def shard(firewall: Firewall) -> AsyncIterator[Shard]:
     async def find() -> Address:
         return firewall.address
 
-    made = Shard(find, lambda: None)
+    made = Shard(find, lambda: None, ensure_ours=anybodys)
     assert await made.start()
     yield made
     await made.stop()

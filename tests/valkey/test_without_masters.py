@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from tests.gate.factories import tenant
 from tests.support.valkey import ValkeyProcess, free_port
-from tests.valkey.nodes import until
+from tests.valkey.nodes import anybodys, until
 
 from aitbc_server.gate import shard
 from aitbc_server.gate.batch import Batch, Waiting
@@ -30,7 +30,7 @@ LIMITS = limit_set(tenant("alice", limit=5), "kid", None)
 @pytest.fixture
 async def nowhere() -> AsyncIterator[ClusterStore]:
     """A cluster of which no server answers."""
-    store = ClusterStore(Target("cluster", (Address(port=free_port()),)), lambda _whose: None)
+    store = ClusterStore(Target("cluster", (Address(port=free_port()),)), lambda _whose: None, anybodys)
     await store.start()
     yield store
     await store.stop()
@@ -100,7 +100,7 @@ async def test_a_server_that_was_never_started_can_be_left() -> None:
     async def find() -> Address:
         return Address(port=free_port())
 
-    await Shard(find, lambda: None).stop()
+    await Shard(find, lambda: None, ensure_ours=anybodys).stop()
 
 
 async def test_a_hung_server_whose_connection_ends_is_not_waited_for(
@@ -119,7 +119,7 @@ async def test_a_hung_server_whose_connection_ends_is_not_waited_for(
         return said[-1]
 
     monkeypatch.setattr(shard, "until_it_answers", lost)
-    made = Shard(find, lambda: None)
+    made = Shard(find, lambda: None, ensure_ours=anybodys)
     assert await made.start()
     try:
         first = made.connection

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import aitbc_server.api_keys.model
 import aitbc_server.audit.model
+import aitbc_server.db.installation_id
 import aitbc_server.db.outbox
 import aitbc_server.device.model
 import aitbc_server.idempotency.model

@@ -9,12 +9,17 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aitbc_server.gate.store_valkey import TIMEOUT_S, ValkeyStore
+from aitbc_server.gate.whose import OtherInstallationError
 from aitbc_server.valkey import info
 from aitbc_server.valkey.connection import Address, Connection, RefusedError
-from aitbc_server.valkey.link import Link
+from aitbc_server.valkey.link import FAULTS, Link
 from aitbc_server.valkey.probe import until_it_answers
 
 logger = logging.getLogger(__name__)
+
+
+#: Raises OtherInstallationError where the server at the connection's end is not ours, and as ``Connection.call``.
+EnsureOurs = Callable[[Connection, Address], Awaitable[None]]
 
 
 class Shard:
@@ -28,13 +33,17 @@ class Shard:
         find: Callable[[], Awaitable[Address]],
         greeted: Callable[[], None],
         *,
+        ensure_ours: EnsureOurs,
         name: str = "Valkey",
         recheck_s: float | None = None,
         **options: Any,
     ) -> None:
+        self._find = find
+        self._address = Address()
+        self._ensure_ours = ensure_ours
         self._greeted = greeted
         self._name = name
-        self._link = Link(find, self._greet, timeout_s=TIMEOUT_S, name=name, recheck_s=recheck_s)
+        self._link = Link(self._finding, self._greet, timeout_s=TIMEOUT_S, name=name, recheck_s=recheck_s)
         self.store = ValkeyStore(lambda: self._link.connection, aside=lambda: self._link.aside, **options)
         self._watching: asyncio.Task[None] | None = None
 
@@ -68,8 +77,33 @@ class Shard:
                 await self._watching
         await self._link.stop()
 
+    def disconnect(self) -> None:
+        """Leave the server; the next connection is greeted like any other."""
+        for connection in (self.connection, self.aside):
+            if connection is not None:
+                connection.close()
+
+    async def is_ours(self) -> bool:
+        """Whether it is this installation's still, as far as the server can tell at the moment."""
+        connection = self.connection
+        if connection is None or self.store.hangs:
+            return True
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                await self._ensure_ours(connection, self._address)
+        except OtherInstallationError:
+            return False
+        except FAULTS as error:
+            logger.debug("%s does not say whose it is: %s", self._name, error)
+        return True
+
+    async def _finding(self) -> Address:
+        self._address = await self._find()
+        return self._address
+
     async def _greet(self, connection: Connection) -> None:
         await _ensure_keeps_all(connection)
+        await self._ensure_ours(connection, self._address)
         await self.store.greet(connection)
         # What was known under another connection's tokens is not believed under this one.
         self._greeted()

@@ -21,10 +21,11 @@ from aitbc_server.gate.across_slots import Count, SlotPart
 from aitbc_server.gate.batch import Batch, Tell
 from aitbc_server.gate.limiter import Verdict
 from aitbc_server.gate.records import LimitSet
-from aitbc_server.gate.shard import Shard
+from aitbc_server.gate.shard import EnsureOurs, Shard
 from aitbc_server.gate.shared_store import Counts, Question, Stale
 from aitbc_server.gate.store import StoreUnavailableError, Taken
 from aitbc_server.gate.store_valkey import TIMEOUT_S, ValkeyStore, state_key
+from aitbc_server.gate.whose import SLOT
 from aitbc_server.valkey.cluster import Cluster
 from aitbc_server.valkey.connection import Address, Connection, RefusedError
 from aitbc_server.valkey.scripts import Script
@@ -67,8 +68,11 @@ class Member(Shard):
 class ClusterStore:
     """See the module. ``forget`` is told which tenants' fences cannot be believed any more."""
 
-    def __init__(self, target: Target, forget: Callable[[Callable[[str], bool]], None]) -> None:
+    def __init__(
+        self, target: Target, forget: Callable[[Callable[[str], bool]], None], ensure_ours: EnsureOurs
+    ) -> None:
         self._forget = forget
+        self._ensure_ours = ensure_ours
         self.touched: dict[str, None] = {}
         self._cluster: Cluster[Member] = Cluster(target, self._member, self._moved, timeout_s=TIMEOUT_S)
 
@@ -91,6 +95,16 @@ class ClusterStore:
     async def stop(self) -> None:
         """Leave all masters."""
         await self._cluster.stop()
+
+    def disconnect(self) -> None:
+        """Leave all masters; what is connected next is greeted like any other."""
+        for member in self._cluster.members:
+            member.disconnect()
+
+    async def is_ours(self) -> bool:
+        """See ``Shard.is_ours``: the master says it that has the key."""
+        member = self._cluster.owner(SLOT)
+        return member is None or await member.is_ours()
 
     def ask(self, tell: Tell, question: Question) -> bool:
         """See ``SharedLimits.ask``: it is done where one master has all that is in question."""
@@ -204,6 +218,7 @@ class ClusterStore:
         member: Member = Member(
             address,
             lambda: self._moved(self._cluster.slots_of(member)),
+            ensure_ours=self._ensure_ours,
             run=lambda *call: self._run(member, *call),
             reroute=lambda batch, error: self._reroute(member, batch, error),
             touched=self.touched,

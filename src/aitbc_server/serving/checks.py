@@ -15,6 +15,7 @@ from aitbc_server.api_keys.model import ApiKeyRow
 from aitbc_server.db import migrate
 from aitbc_server.db.addresses import shown
 from aitbc_server.db.engine import Database
+from aitbc_server.db.installation_id import installation_id
 from aitbc_server.db.migrate import SchemaState
 from aitbc_server.ids import key_id
 from aitbc_server.secret_keys import SecretKeyError, SecretKeys
@@ -100,6 +101,12 @@ async def load_secret_keys(settings: Settings, database: Database) -> SecretKeys
             hint="AITBC_SECRET_KEY_FILE and AITBC_SECRET_KEY may hold several, newest first: add the old one",
         )
     return secret_keys
+
+
+async def installation(database: Database) -> str:
+    """Which installation the database is. Raises StartError."""
+    async with explained(database):
+        return await installation_id(database)
 
 
 async def pepper_versions(session: AsyncSession) -> dict[str, int]:

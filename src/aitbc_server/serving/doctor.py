@@ -45,6 +45,8 @@ async def examine(settings: Settings, clock: Clock) -> AsyncIterator[Finding]:
         yield schema
         if schema.level is Level.FAIL:
             return
+        if settings.valkey_url:
+            yield await store_checks.examine_owner(settings.valkey_url, await checks.installation(database))
         if secret.level is not Level.FAIL:
             yield await _peppers(settings, database)
             yield await _passwords(settings, database)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from aitbc_server.api_keys.credentials.digests import SecretDigests
@@ -108,7 +108,7 @@ async def _fences(settings: Settings, database: Database) -> AsyncIterator[Outsi
     from aitbc_server.fleet import SharedStore
     from aitbc_server.gate.cache import CredentialCache
 
-    shared = SharedStore(settings.valkey_url, CredentialCache())
+    shared = SharedStore(settings.valkey_url, CredentialCache(), partial(checks.installation, database))
     async with shared.running():
         yield SharedFences(shared.raise_fences, lambda tenant_ids: None)
 

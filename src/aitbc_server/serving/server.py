@@ -114,6 +114,7 @@ async def ready_to_serve(settings: Settings, role: Role, database: Database) -> 
     secret_keys = await checks.load_secret_keys(settings, database)
     if settings.valkey_url:
         await store_checks.ensure_fit(settings.valkey_url)
+        await store_checks.ensure_ours(settings.valkey_url, await checks.installation(database))
     await leftovers.store(settings, database)
     await _revoke_again(settings, database, secret_keys)
     return secret_keys

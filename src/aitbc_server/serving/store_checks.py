@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TypeVar
 
+from aitbc_server.gate import whose
 from aitbc_server.serving import store_facts
 from aitbc_server.serving.errors import StartError
 from aitbc_server.serving.findings import Finding, Level
 from aitbc_server.serving.store_facts import Facts
 from aitbc_server.valkey import urls
-from aitbc_server.valkey.connection import Address, RefusedError
+from aitbc_server.valkey.connection import Address, Connection, ConnectionLostError, RefusedError, connect
 from aitbc_server.valkey.link import FAULTS
 
 #: Older ones do not run scripts that read the clock and write.
@@ -23,7 +27,14 @@ _ADVICE = {
     "NOAUTH": "AITBC_VALKEY_URL has the password: valkey://:password@host:6379",
     "NOPERM": "the user needs more rights: docs/how-to/keep-valkey-available.md has the line with all of them",
 }
+_OWN_ONE = (
+    "name this installation's own Valkey with AITBC_VALKEY_URL, or a database of its own there, such as"
+    " valkey://host:6379/1. Where the other one is given up: docs/how-to/keep-valkey-available.md"
+)
+_TIMEOUT_S = 2.0
 _NOT_REACHED = "start it, or name the right one with AITBC_VALKEY_URL; until then each node keeps limits by itself"
+
+T = TypeVar("T")
 
 
 async def ensure_fit(url: str) -> None:
@@ -42,6 +53,63 @@ async def ensure_fit(url: str) -> None:
             raise StartError(f"Valkey refuses this server: {error}", hint=_ADVICE[error.kind]) from error
     except _FAULTS:
         return
+
+
+async def ensure_ours(url: str, installation_id: str) -> None:
+    """Refuse a Valkey that is another installation's; one that is nobody's is this one's afterwards. Raises StartError.
+
+    As above, one that does not answer is no reason not to start: a node looks before it uses it.
+    """
+    try:
+        found = await _at_one(url, lambda connection, at: whose.claim(connection, at, installation_id))
+    except _FAULTS:
+        return
+    if found not in {None, installation_id}:
+        raise StartError(f"Valkey cannot be used: {_others(found, installation_id)}", hint=_OWN_ONE)
+
+
+async def hand_over(url: str, before: str, after: str) -> None:
+    """The installation ``before`` has become ``after``, and so has its Valkey, if it is that one's.
+
+    Where it does not answer it stays as it is, which whoever starts a server reads.
+    """
+    with contextlib.suppress(*_FAULTS):
+        await _at_one(url, lambda connection, at: whose.hand_over(connection, at, before, after))
+
+
+async def examine_owner(url: str, installation_id: str) -> Finding:
+    """Whose limits, fences and counts it holds."""
+    what = "Valkey owner"
+    try:
+        found = await _at_one(url, whose.owner)
+    except _FAULTS as error:
+        return Finding(Level.WARN, what, f"cannot be told: {error or 'no answer in time'}", "see above")
+    if found is None:
+        return Finding(Level.OK, what, "nobody yet: it will be the first server's that starts")
+    if found != installation_id:
+        return Finding(Level.FAIL, what, _others(found, installation_id), _OWN_ONE)
+    return Finding(Level.OK, what, f"this installation, {whose.short(found)}")
+
+
+def _others(found: str | None, installation_id: str) -> str:
+    others, ours = whose.short(found or ""), whose.short(installation_id)
+    return f"it holds the limits and counts of another installation ({others}; this one is {ours})"
+
+
+async def _at_one(url: str, ask: Callable[[Connection, Address], Awaitable[T]]) -> T:
+    """What the first server says that can; of a cluster any one does. Raises ``_FAULTS``."""
+    fault: Exception = ConnectionLostError("it names no server")
+    for address in await store_facts.servers(urls.parse(url)):
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                connection = await connect(address, timeout_s=_TIMEOUT_S)
+                try:
+                    return await ask(connection, address)
+                finally:
+                    connection.close()
+        except FAULTS as error:
+            fault = error
+    raise fault
 
 
 async def examine(url: str) -> AsyncIterator[Finding]:

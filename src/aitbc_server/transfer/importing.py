@@ -20,8 +20,10 @@ from aitbc_server.transfer.tables import TABLES, TravellingTable
 _ROWS = 1000
 _BYTES = 4_000_000
 
-# A migration puts plans in, and servers clear the outbox up by themselves.
-_MAY_HAVE_ROWS = {"plans", "fence_outbox"}
+# A migration puts plans and an id in, and servers clear the outbox up by themselves.
+_MAY_HAVE_ROWS = {"plans", "installation", "fence_outbox"}
+# What a migration puts in is the new database's: the file has the installation's own.
+_REPLACED = {"plans", "installation"}
 
 
 async def import_file(database: Database, secret_keys: SecretKeys, file: IO[bytes]) -> Header:
@@ -44,7 +46,7 @@ async def import_file(database: Database, secret_keys: SecretKeys, file: IO[byte
             expected = reader.header.rows.get(table.name, 0)
             if reader.section() != Section(table.name, table.columns):
                 raise FileError(f"line {reader.number}: expected the table {table.name} with this release's columns")
-            if table.name == "plans":
+            if table.name in _REPLACED:
                 await connection.execute(delete(table.table))
             for portion in _portions(reader, table, expected):
                 await _insert(connection, table, portion, reader.number)

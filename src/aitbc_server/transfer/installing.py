@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import IO
 
 from aitbc_server.db.engine import Database
-from aitbc_server.serving import checks, folder, presence
+from aitbc_server.db.installation_id import installation_id
+from aitbc_server.serving import checks, folder, presence, store_checks
 from aitbc_server.serving.errors import StartError
 from aitbc_server.serving.installation import opened
 from aitbc_server.settings import Settings
@@ -63,7 +64,12 @@ async def _import(settings: Settings, file: IO[bytes]) -> Header:
             if not database.is_sqlite and await presence.server_runs(database, settings.data_dir):
                 raise StartError("a server is running on this database", hint="stop it, and import again")
             secret_keys = await checks.load_secret_keys(settings, database)
-            return await import_file(database, secret_keys, file)
+            before = await installation_id(database)
+            header = await import_file(database, secret_keys, file)
+            if settings.valkey_url:
+                # A server may have run on the empty database: what is imported takes over the Valkey of that one.
+                await store_checks.hand_over(settings.valkey_url, before, await installation_id(database))
+            return header
     except FileError as error:
         raise StartError(f"nothing was imported: {error}") from error
     finally:

@@ -98,8 +98,9 @@ class Link:
         # After one line that it is away, only what a person has to put right makes another.
         if reason == told or (told and is_expected and not _needs_a_person(error)):
             return told
-        text = "%s does not answer, limits are kept by this node alone: %s"
-        logger.error(text, self._name, reason, exc_info=None if is_expected else error)
+        what = "cannot be used" if _needs_a_person(error) else "does not answer"
+        text = "%s %s, limits are kept by this node alone: %s"
+        logger.error(text, self._name, what, reason, exc_info=None if is_expected else error)
         return reason
 
     async def _until_broken(self, address: Address) -> str:
