@@ -5,7 +5,8 @@ HTTP appears only at the edge: ``problem.py`` knows which status a code has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 
 from aitbc.schemas.problem import FieldError
@@ -76,3 +77,26 @@ def conflict(detail: str) -> DomainError:
 def invalid(field: str, message: str) -> DomainError:
     """One field of the request is not valid."""
     return DomainError(Code.VALIDATION_ERROR, f"{field}: {message}", errors=[FieldError(field=field, message=message)])
+
+
+class Faults:
+    """Collects what is wrong about several fields, so that all of it is told at once and not one after the other."""
+
+    def __init__(self) -> None:
+        self._errors: list[FieldError] = []
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """What is not valid inside is kept; every other error goes on."""
+        try:
+            yield
+        except DomainError as error:
+            if error.code is not Code.VALIDATION_ERROR:
+                raise
+            self._errors += error.errors
+
+    def raise_all(self) -> None:
+        """Raise ``validation_error`` with everything that was collected, if there was anything."""
+        if self._errors:
+            detail = "; ".join(f"{each.field}: {each.message}" for each in self._errors)
+            raise DomainError(Code.VALIDATION_ERROR, detail, errors=self._errors)

@@ -42,7 +42,7 @@ def event(
         (event("api_key.updated", after={"status": "active"}), "enabled the API key key_1"),
         (
             event("api_key.updated", after={"allowed_ips": [], "expires_at": None}),
-            "changed allowed ips, expires at of the API key key_1",
+            "changed allowed addresses and expiry of the API key key_1",
         ),
         (event("api_key.updated", before={"name": "Old"}, after={"name": "New"}), "changed name of the API key “New”"),
         (event("tenant.plan_changed", ("tenant", "acme"), after={"plan": "pro"}), "changed the plan to pro"),

@@ -137,7 +137,7 @@ async def test_a_decision_is_never_a_slip(people: People, operator: Browser) -> 
     page = await operator.get(path)
     again = await operator.submit(page, path, decision="approve", answer="x" * 1001)
     assert again.status == 422
-    assert "Must have at most 1000 characters." in again.text
+    assert "The answer must have at most 1000 characters." in again.text
     assert (await operator.submit(page, path, decision=None)).status == 422
     assert "acme asks for Free" in (await operator.get(path)).text
 

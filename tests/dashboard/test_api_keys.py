@@ -111,17 +111,20 @@ async def test_everything_of_a_key_can_be_chosen(people: People, client: httpx2.
 @pytest.mark.parametrize(
     ("field", "typed", "message"),
     [
-        ("name", {"name": "  "}, "Is missing; say what the key is for."),
+        ("name", {"name": "  "}, "The name is missing; say what the key is for."),
         ("name", {"name": "a\u202eb"}, "control"),
         ("name", {"name": "x" * 101}, "at most 100"),
         ("environment", {"environment": "prod"}, "must be one of live, test"),
         ("access", {"access": "boss"}, "must be one of client, miner, manager, gateway"),
         ("scopes", {"access": "custom"}, "choose at least one"),
         ("scopes", {"access": "custom", "scopes": ["jobs:burn"]}, "must be one of"),
-        ("expires_at", {"expires_at": "date", "expires_on": "2020-01-01"}, "must lie in the future"),
-        ("expires_at", {"expires_at": "date", "expires_on": "soon"}, "needs a date"),
+        ("expires_at", {"expires_at": "date", "expires_on": "2020-01-01"}, "Choose a day that is not over yet."),
+        ("expires_at", {"expires_at": "date", "expires_on": "soon"}, "Choose the day after which the key stops."),
         ("expires_at", {"expires_at": "12"}, "one of those in the list"),
-        ("allowed_ips", {"allowed_ips": "10.0.0.1/8"}, "bits set beyond its prefix"),
+        ("allowed_ips", {"allowed_ips": "10.0.0.1/8"}, "“10.0.0.1/8” has bits set beyond its prefix"),
+        ("allowed_ips", {"allowed_ips": "192.0.2.1\nx\n::1 y"}, "“x” is neither an address nor a network"),
+        ("allowed_ips", {"allowed_ips": "192.0.2.1\nx\n::1 y"}, "“y” is neither an address nor a network"),
+        ("allowed_ips", {"allowed_ips": "a b c d"}, "1 more is not right either."),
         ("limit_per_minute", {"limit_per_minute": "many"}, "whole number"),
         ("limit_per_minute", {"limit_per_minute": "0"}, "at least 1"),
         ("limit_per_minute", {"limit_per_minute": "9999999"}, "must be at most 1000000"),
@@ -144,6 +147,26 @@ async def test_what_is_wrong_is_said_beside_the_field(
         if isinstance(value, str) and name not in {"environment", "access", "expires_at"}:
             assert again[name] == value
     assert "No API keys yet" in (await browser.get("/api-keys")).text
+
+
+@pytest.mark.parametrize("edit", [False, True])
+async def test_everything_that_is_wrong_is_said_at_once(people: People, edit: bool) -> None:
+    """In sentences and by the names that the form has, each leading to its field; nothing of the API's shows."""
+    browser = await people("owner")
+    path = f"{(await make(browser))[0]}/edit" if edit else "/api-keys/new"
+    typed = {
+        "name": " ",
+        "allowed_ips": "here",
+        "limit_per_minute": "9999999",
+        "expires_at": "date",
+        "expires_on": "2020-01-01",
+    }
+    page = await browser.submit(await browser.get(path), path, **typed)
+    assert page.status == 422
+    assert {f"#{field}" for field in ("name", "allowed_ips", "limit_per_minute", "expires_at")} <= set(page.links)
+    assert "Some things need another look." in page.text
+    assert "The key's own limit must be at most 1000000, the limit of the tenant's plan." in page.text
+    assert not [each for each in ("Allowed ips", "Limit per minute", "Expires at", "2026-11-24T") if each in page.text]
 
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", '"><img src=x onerror=a>', "{{ 7 * 7 }}", "&lt;b&gt;"])

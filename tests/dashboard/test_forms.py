@@ -31,7 +31,7 @@ def test_what_is_no_number_is_said(text: str) -> None:
     """ASVS 2.2.1: with the field's name."""
     with pytest.raises(DomainError) as raised:
         Form([("n", text)]).integer("n")
-    assert messages(raised.value) == {"n": "Must be a whole number."}
+    assert messages(raised.value) == {"n": "The n must be a whole number."}
 
 
 def test_a_choice_is_one_of_the_list() -> None:
@@ -40,14 +40,18 @@ def test_a_choice_is_one_of_the_list() -> None:
     assert Form().choice("e", Environment) is None
     with pytest.raises(DomainError) as raised:
         Form([("e", "prod")]).choice("e", Environment)
-    assert messages(raised.value) == {"e": "Must be one of live, test."}
+    assert messages(raised.value) == {"e": "The e must be one of live, test."}
 
 
 def test_messages_stand_by_their_field() -> None:
-    """A list's item is its field's matter; of two messages on one field the first is told; others go on as errors."""
+    """In sentences; a list's item is its field's matter, of two the first is told; errors of other kinds go on."""
     both = [FieldError(field="ips.1", message="is no address"), FieldError(field="ips.2", message="is no address")]
-    assert messages(DomainError(Code.VALIDATION_ERROR, "", errors=both)) == {"ips": "Is no address."}
-    assert messages(invalid("name", "must not be blank")) == {"name": "Must not be blank."}
+    assert messages(DomainError(Code.VALIDATION_ERROR, "", errors=both)) == {"ips": "The ips is no address."}
+    assert messages(invalid("name", "must not be blank")) == {"name": "The name must not be blank."}
+    assert messages(invalid("limit_per_minute", "must be the plan's")) == {
+        "limit_per_minute": "The key's own limit must be the plan's."
+    }
+    assert messages(invalid("plan_id", "choose one")) == {"plan_id": "Choose one."}
     assert messages(DomainError(Code.VALIDATION_ERROR, "All of it.")) == {"": "All of it."}
     with pytest.raises(DomainError) as raised:
         messages(conflict("No."))

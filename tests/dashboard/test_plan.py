@@ -53,8 +53,8 @@ async def test_a_mistake_is_named_and_nothing_typed_is_lost(people: People) -> N
     page = await browser.get("/plan")
     for plan, note, words in (
         ("", "We grow.", "Choose one of the plans."),
-        ("enterprise", "We grow.", "Is the plan that you have."),
-        ("pro", "x" * 1001, "Must have at most 1000 characters."),
+        ("enterprise", "We grow.", "The plan is the one that you have."),
+        ("pro", "x" * 1001, "What you need it for must have at most 1000 characters."),
     ):
         again = await browser.submit(page, "/plan/requests", plan_id=plan, note=note)
         assert again.status == 422, words

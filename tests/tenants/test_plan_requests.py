@@ -194,7 +194,7 @@ async def test_only_who_runs_the_tenant_may_ask(world: World) -> None:
 async def test_what_makes_no_sense_is_refused(world: World) -> None:
     """The present plan, an unknown one, a second request, a tenant that is gone, texts that are no texts."""
     for plan, note, code, detail in (
-        ("free", "", Code.VALIDATION_ERROR, "plan_id: is the plan that you have"),
+        ("free", "", Code.VALIDATION_ERROR, "plan_id: is the one that you have"),
         ("gold", "", Code.VALIDATION_ERROR, "plan_id: choose one of the plans"),
         ("pro", "x" * 1001, Code.VALIDATION_ERROR, "note: must have at most 1000 characters"),
         ("pro", "a\x00b", Code.VALIDATION_ERROR, "note: must have no control characters"),

@@ -48,7 +48,7 @@ async def test_a_new_password_needs_the_present_one(world: World) -> None:
     signed_in = await world.signed_in(entry.token)
     own = world.accounts.own
     assert (await refusal(own.change_password(signed_in, "wrong", OTHER_PASSWORD, HERE))) == (
-        "current_password: is not your password"
+        "current_password: is not the right one"
     )
     assert (await refusal(own.change_password(signed_in, PASSWORD, "short", HERE))).startswith(
         "new_password: must have"
@@ -98,7 +98,7 @@ async def test_an_address_of_somebody_else_is_not_given_away(world: World) -> No
     await world.member("bob")
     await own.ask_for_email(signed_in, "bob@example.com", HERE)
     assert world.mailbox.take() == [("bob@example.com", "already_have_account")]
-    assert (await refusal(own.ask_for_email(signed_in, ANN.upper(), HERE))) == "email: is your address already"
+    assert (await refusal(own.ask_for_email(signed_in, ANN.upper(), HERE))) == "email: is the one that your account has"
     await own.ask_for_email(signed_in, NEW, HERE)
     token = world.mailbox.token("change_email")
     await world.member("ann.lee")
@@ -290,7 +290,7 @@ async def test_an_account_that_is_gone_changes_nothing(world: World, what: str) 
     await world.accounts.own.delete(signed_in, HERE)
     own = world.accounts.own
     if what == "change_password":
-        assert "is not your password" in await refusal(own.change_password(signed_in, PASSWORD, OTHER_PASSWORD, HERE))
+        assert "is not the right one" in await refusal(own.change_password(signed_in, PASSWORD, OTHER_PASSWORD, HERE))
         return
     work = own.rename(signed_in, "x", HERE) if what == "rename" else own.delete(signed_in, HERE)
     await refusal(work, Code.NOT_FOUND)

@@ -17,6 +17,8 @@ from aitbc_server.clock import US_PER_S
 from aitbc_server.users.model import MembershipRow, UserRow
 from aitbc_server.users.pace import FLOOR_S
 
+NO_ADDRESS = "The e-mail address must look like ann@example.com."
+
 
 @pytest.fixture
 async def here(tmp_path: Path) -> AsyncIterator[Site]:
@@ -49,7 +51,7 @@ async def test_from_the_sign_up_to_the_first_page(here: Site) -> None:
     assert SESSION not in browser.cookies
     wrong = await browser.submit(page, "/verify-email", password=OTHER_PASSWORD)
     assert wrong.status == 422
-    assert "Is not the one that you chose when you signed up." in wrong.text
+    assert "The password is not the one that you chose when you signed up." in wrong.text
     done = await browser.submit(wrong, "/verify-email", password=PASSWORD)
     assert location(done) == "/"
     settings = await browser.get("/settings")
@@ -149,7 +151,7 @@ async def test_a_forgotten_password_is_set_by_a_link(here: Site) -> None:
     assert ANN in page.text
     assert (await signed_in.get("/settings")).status == 200
     short = await browser.submit(page, "/reset-password", password="too short")
-    assert (short.status, "Must have 15 characters or more" in short.text) == (422, True)
+    assert (short.status, "The password must have 15 characters or more" in short.text) == (422, True)
     done = await browser.submit(short, "/reset-password", password=OTHER_PASSWORD)
     assert location(done) == "/"
     assert (await browser.get("/settings")).status == 200
@@ -163,8 +165,17 @@ async def test_what_is_no_address_is_said_on_the_form(here: Site) -> None:
     browser = here.browser()
     page = await browser.get("/forgot-password")
     wrong = await browser.submit(page, "/forgot-password", email="ann@")
-    assert (wrong.status, wrong.ids["email-error"].strip()[:24]) == (422, "Is not an e-mail address")
+    assert (wrong.status, wrong.ids["email-error"].strip()) == (422, NO_ADDRESS)
     assert dict(wrong.form("/forgot-password").fields)["email"] == "ann@"
+
+
+async def test_a_sign_up_is_told_all_that_is_wrong(here: Site) -> None:
+    """Both fields in one answer, each in a sentence that can be read alone."""
+    browser = here.browser()
+    wrong = await browser.submit(await browser.get("/sign-up"), "/sign-up", email="ann@", password="short")
+    assert wrong.status == 422
+    assert wrong.ids["email-error"].strip() == NO_ADDRESS
+    assert wrong.ids["password-error"].strip().startswith("The password must have 15 characters or more;")
 
 
 async def test_signing_out(here: Site) -> None:
@@ -185,9 +196,12 @@ async def test_a_new_password_on_the_settings_page(here: Site) -> None:
     await here.sign_in(other)
     page = await browser.get("/settings")
     wrong = await browser.submit(page, "/settings/password", current_password="x", new_password=OTHER_PASSWORD)
-    assert (wrong.status, wrong.ids["current_password-error"].strip()) == (422, "Is not your password.")
+    assert (wrong.status, wrong.ids["current_password-error"].strip()) == (
+        422,
+        "The current password is not the right one.",
+    )
     weak = await browser.submit(page, "/settings/password", current_password=PASSWORD, new_password="passwordpassword")
-    assert weak.ids["new_password-error"].strip().startswith("Is too easy to guess")
+    assert weak.ids["new_password-error"].strip().startswith("The new password is too easy to guess")
     before = browser.cookies[SESSION]
     done = await browser.submit(page, "/settings/password", current_password=PASSWORD, new_password=OTHER_PASSWORD)
     assert location(done) == "/settings"
@@ -226,7 +240,7 @@ async def confirmed(browser: Browser, path: str) -> Page:
     assert to_confirm == f"/confirm?next={path}"
     page = await browser.get(to_confirm)
     wrong = await browser.submit(page, "/confirm", password=OTHER_PASSWORD)
-    assert (wrong.status, "Is not your password." in wrong.text) == (422, True)
+    assert (wrong.status, "The password is not the right one." in wrong.text) == (422, True)
     before = browser.cookies[SESSION]
     assert location(await browser.submit(wrong, "/confirm", password=PASSWORD)) == path
     assert browser.cookies[SESSION] != before
@@ -239,7 +253,7 @@ async def test_another_address_wants_the_password_and_a_link(here: Site) -> None
     turn(here, timedelta(minutes=15))
     page = await confirmed(browser, "/settings/email")
     wrong = await browser.submit(page, "/settings/email", email="no address")
-    assert (wrong.status, "Is not an e-mail address" in wrong.text) == (422, True)
+    assert (wrong.status, NO_ADDRESS in wrong.text) == (422, True)
     assert location(await browser.submit(wrong, "/settings/email", email="lee@example.org")) == "/settings"
     link = await here.link()
     bob = await here.member("bob@example.com")
@@ -321,7 +335,7 @@ async def test_a_name_that_is_markup_is_text(here: Site) -> None:
     assert dict(page.form("/settings/name").fields)["name"] == name
     assert "<b>Ann" not in page.answer.text
     too_long = await browser.submit(page, "/settings/name", name="x" * 101)
-    assert (too_long.status, "Must have at most 100 characters." in too_long.text) == (422, True)
+    assert (too_long.status, "The name must have at most 100 characters." in too_long.text) == (422, True)
     assert dict(too_long.form("/settings/name").fields)["name"] == "x" * 101
 
 

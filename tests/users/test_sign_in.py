@@ -225,7 +225,7 @@ async def test_the_password_again_makes_the_session_fresh(world: World) -> None:
     signed_in = await world.signed_in(entry.token)
     world.pass_time(timedelta(hours=1))
     assert await refusal(world.accounts.sign_ins.confirm(signed_in, OTHER_PASSWORD, HERE)) == (
-        "password: is not your password"
+        "password: is not the right one"
     )
     token = await world.accounts.sign_ins.confirm(signed_in, PASSWORD, HERE)
     assert await world.sessions.resume(entry.token) is None

@@ -70,7 +70,8 @@ async def create(
     """Make the key, and show it this once. A form that is sent again makes no second one."""
     once = form.line("once") or secrets.token_urlsafe(16)
     try:
-        made = await api_keys.create(actor, key_form.to_create(form, pages.now()), idempotency_key=f"page-{once}"[:100])
+        wanted = key_form.to_create(form, pages.now(), await api_keys.plan_limit(actor))
+        made = await api_keys.create(actor, wanted, idempotency_key=f"page-{once}"[:100])
     except DomainError as error:
         # With all the keys that a tenant may have, one is revoked in another tab, and what was typed is still here.
         wrong = {"": error.detail} if error.code is Code.CONFLICT else messages(error)
@@ -101,7 +102,8 @@ async def edit(
     """Change the key."""
     key = await api_keys.get_to_manage(actor, key_id)
     try:
-        changed = await api_keys.update(actor, key_id, key_form.to_update(form, pages.now()))
+        wanted = key_form.to_update(form, pages.now(), await api_keys.plan_limit(actor))
+        changed = await api_keys.update(actor, key_id, wanted)
     except DomainError as error:
         if error.code is Code.CONFLICT:
             return _not_now(request, pages, key_id, error)

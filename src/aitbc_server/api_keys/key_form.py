@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeVar
 
@@ -11,10 +11,13 @@ import msgspec
 from aitbc.schemas.api_keys import ApiKey, CreateApiKey, UpdateApiKey
 from aitbc.schemas.scopes import PRESET_SCOPES, Environment, Preset, Scope
 from aitbc_server.actor import Actor
-from aitbc_server.api_keys import permissions, words
+from aitbc_server.api_keys import fields, permissions, words
 from aitbc_server.clock import Timestamp, from_ms, to_ms
+from aitbc_server.dashboard.excerpts import in_a_line
 from aitbc_server.dashboard.forms import Form
-from aitbc_server.errors import Code, DomainError, invalid
+from aitbc_server.errors import Code, DomainError, Faults, invalid
+from aitbc_server.field_words import sentence
+from aitbc_server.names import check_name
 from aitbc_server.validation import field_error
 
 #: In place of a preset: single scopes were chosen.
@@ -25,7 +28,11 @@ _KEEP, _NEVER, _ON_A_DATE = "keep", "never", "date"
 _DAYS = (30, 90, 365)
 _END_OF_DAY = time(23, 59, 59, 999_000, tzinfo=UTC)
 
+# Of so many wrong addresses it is said what is wrong about each.
+_SHOWN_FAULTS, _MAX_ADDRESS = 3, 50
+
 Wanted = TypeVar("Wanted")
+_Readers = dict[str, Callable[[], Any]]
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,44 +94,64 @@ def filled(key: ApiKey) -> Form:
     return Form(fields)
 
 
-def to_create(form: Form, at: Timestamp) -> CreateApiKey:
-    """The key that was asked for. Raises ``validation_error``."""
-    access = form.line("access")
-    scopes: dict[str, Any] = {"scopes": _scopes(form)} if access == CUSTOM else {"preset": access or None}
-    return _checked(
-        {**_common(form), **scopes, "environment": form.line("environment") or None, "expires_at": _expiry(form, at)},
-        CreateApiKey,
-    )
+def to_create(form: Form, at: Timestamp, plan_limit: int) -> CreateApiKey:
+    """The key that was asked for, at most with ``plan_limit`` requests a minute.
+
+    Raises ``validation_error`` with every field that is wrong.
+    """
+    faults = Faults()
+    if form.line("access") == CUSTOM:
+        rights: _Readers = {"scopes": lambda: _scopes(form)}
+    else:
+        rights = {"preset": lambda: form.line("access") or None}
+    environment: _Readers = {"environment": lambda: form.line("environment") or None}
+    expiry: _Readers = {"expires_at": lambda: _expiry(form, at)}
+    values = _read({**_common(form), **environment, **rights, **expiry}, faults)
+    return _checked(values, CreateApiKey, plan_limit, faults)
 
 
-def to_update(form: Form, at: Timestamp) -> UpdateApiKey:
-    """The change that was asked for: what differs from the key as it was shown. Raises ``validation_error``.
+def to_update(form: Form, at: Timestamp, plan_limit: int) -> UpdateApiKey:
+    """The change that was asked for: what differs from the key as it was shown. Raises as ``to_create`` does.
 
     What somebody else changed in the meantime stays, where this form does not change the same: a page that was open for
     long must not give a key back what was taken from it. Raises ``bad_request``.
     """
-    shown = msgspec.structs.asdict(Shown.read(form))
-    wanted = {**_common(form), "scopes": _scopes(form)}
+    shown, faults = msgspec.structs.asdict(Shown.read(form)), Faults()
+    wanted: _Readers = {**_common(form), "scopes": lambda: _scopes(form)}
     if form.line("expires_at") != _KEEP:
-        wanted["expires_at"] = _expiry(form, at)
-    return _checked({field: value for field, value in wanted.items() if value != shown[field]}, UpdateApiKey)
+        wanted["expires_at"] = lambda: _expiry(form, at)
+    changed = {field: value for field, value in _read(wanted, faults).items() if value != shown[field]}
+    return _checked(changed, UpdateApiKey, plan_limit, faults)
 
 
-def _common(form: Form) -> dict[str, Any]:
+def _common(form: Form) -> _Readers:
+    return {
+        "name": lambda: _name(form),
+        "allowed_ips": lambda: form.lines("allowed_ips"),
+        "limit_per_minute": lambda: form.integer("limit_per_minute"),
+    }
+
+
+def _read(readers: _Readers, faults: Faults) -> dict[str, Any]:
+    """What was typed, of the fields in which it could be read."""
+    values = {}
+    for field, read in readers.items():
+        with faults.collected():
+            values[field] = read()
+    return values
+
+
+def _name(form: Form) -> str:
     name = form.line("name")
     if not name:
         raise invalid("name", "is missing; say what the key is for")
-    return {
-        "name": name,
-        "allowed_ips": form.lines("allowed_ips"),
-        "limit_per_minute": form.integer("limit_per_minute"),
-    }
+    return name
 
 
 def _scopes(form: Form) -> list[str]:
     chosen = set(form.list("scopes"))
     if not chosen:
-        raise invalid("scopes", "choose at least one")
+        raise invalid("scopes", "choose at least one scope")
     # In the order that keys are shown in; what is unknown stays, and is refused.
     return [*(scope for scope in Scope if scope in chosen), *sorted(chosen - set(Scope))]
 
@@ -135,24 +162,56 @@ def _expiry(form: Form, at: Timestamp) -> str | None:
     if choice == _NEVER:
         return None
     if choice == _ON_A_DATE:
-        return _end_of(form.line("expires_on"))
+        return _end_of(form.line("expires_on"), at)
     if choice not in map(str, _DAYS):
         raise invalid("expires_at", "must be one of those in the list")
     return from_ms(to_ms(at + timedelta(days=int(choice)))).text()
 
 
-def _end_of(day: str) -> str:
+def _end_of(day: str, at: Timestamp) -> str:
     try:
-        return datetime.combine(date.fromisoformat(day), _END_OF_DAY).isoformat()
+        end = datetime.combine(date.fromisoformat(day), _END_OF_DAY)
     except ValueError:
-        raise invalid("expires_at", "needs a date such as 2030-01-31") from None
+        raise invalid("expires_at", "choose the day after which the key stops") from None
+    if end <= at:
+        raise invalid("expires_at", "choose a day that is not over yet")
+    return end.isoformat()
 
 
-def _checked(values: Mapping[str, Any], wanted: type[Wanted]) -> Wanted:
-    """The values as the API itself would take them. Raises ``validation_error`` with the field."""
+def _checked(values: Mapping[str, Any], wanted: type[Wanted], plan_limit: int, faults: Faults) -> Wanted:
+    """The values as the API itself would take them. Raises ``validation_error`` with every field that is wrong."""
+    for field, value in values.items():
+        with faults.collected():
+            if field == "allowed_ips":
+                _check_addresses(value)
+            _check_alone(field, value, wanted)
+            if field == "name":
+                check_name(value)
+            if field == "limit_per_minute":
+                fields.check_limit(value, plan_limit)
+    faults.raise_all()
+    return msgspec.convert(dict(values), wanted)
+
+
+def _check_alone(field: str, value: Any, wanted: type[Any]) -> None:
+    """One field by its type; a name is what every new key must have."""
     try:
-        return msgspec.convert(dict(values), wanted)
+        msgspec.convert({"name": "any", field: value}, wanted)
     except msgspec.ValidationError as error:
         wrong = field_error(str(error), wanted)
         # The form's own name for it.
         raise invalid({"preset": "access"}.get(wrong.field, wrong.field), wrong.message) from error
+
+
+def _check_addresses(texts: Sequence[str]) -> None:
+    """Each wrong one is named by what was typed: lines may hold several, and nobody counts them."""
+    wrong = []
+    for text in texts:
+        try:
+            fields.check_allowed_ips([text])
+        except DomainError as error:
+            wrong.append(sentence("", f"“{in_a_line(text, _MAX_ADDRESS)}” {error.errors[0].message}"))
+    if wrong:
+        more = len(wrong) - _SHOWN_FAULTS
+        rest = [f"{more} more {'is' if more == 1 else 'are'} not right either."] if more > 0 else []
+        raise invalid("allowed_ips", " ".join([*wrong[:_SHOWN_FAULTS], *rest]))

@@ -156,6 +156,11 @@ class ApiKeyService:
             permissions.check_manages(actor, row)
             return await self._shown(session, row)
 
+    async def plan_limit(self, actor: Actor) -> int:
+        """How many requests a minute the plan of the actor's tenant allows, and so a key's own limit at most."""
+        async with self._units.read() as session:
+            return (await repository.plan_limits(session, [actor.tenant_id]))[actor.tenant_id]
+
     async def update(self, actor: Actor, key_id: str, wanted: UpdateApiKey) -> ChangedApiKey:
         """Change what is given. To disable a key takes no more than ``api_keys:write``, to change it its scopes too."""
         async with self._units.begin() as unit:

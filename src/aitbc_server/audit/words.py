@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aitbc.schemas.audit import AuditEvent
+from aitbc_server.field_words import in_a_sentence
 
 _Writer = Callable[[AuditEvent, str], str]
 
@@ -47,8 +48,12 @@ def _updated_key(event: AuditEvent, target: str) -> str:
         return f"enabled the API key {target}"
     if after.get("status") == "disabled" or after.get("enabled") is False:
         return f"disabled the API key {target}"
-    changed = ", ".join(sorted(field.replace("_", " ") for field in after if field != "status"))
-    return f"changed {changed or 'something'} of the API key {target}"
+    changed = sorted(in_a_sentence(field, "api_key") for field in after if field != "status")
+    return f"changed {_listed(changed) or 'something'} of the API key {target}"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def _plan_changed(event: AuditEvent, _target: str) -> str:

@@ -11,6 +11,7 @@ from litestar import Request
 
 from aitbc.schemas.problem import FieldError
 from aitbc_server.errors import Code, DomainError, invalid
+from aitbc_server.field_words import sentence
 
 MAX_FORM_BYTES = 64 * 1024
 _MAX_FIELDS = 200
@@ -99,7 +100,7 @@ def query_of(request: Request[Any, Any, Any]) -> Form:
 
 
 def messages(error: DomainError) -> Mapping[str, str]:
-    """What is wrong, by field, for a page that is shown again. Raises the error itself where it is of another kind.
+    """What is wrong in whole sentences, by field, for a page that is shown again. Raises an error of another kind.
 
     "allowed_ips.1" is said of the field "allowed_ips".
     """
@@ -107,12 +108,9 @@ def messages(error: DomainError) -> Mapping[str, str]:
         raise error
     found: dict[str, str] = {}
     for each in error.errors or [FieldError(field="", message=error.detail)]:
-        found.setdefault(each.field.partition(".")[0], _sentence(each.message))
+        field = each.field.partition(".")[0]
+        found.setdefault(field, sentence(field, each.message))
     return found
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:].rstrip(".") + "."
 
 
 def _unreadable() -> DomainError:

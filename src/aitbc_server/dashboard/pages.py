@@ -12,6 +12,7 @@ from litestar import MediaType, Request, Response
 from markupsafe import Markup
 
 from aitbc.schemas.scopes import Scope
+from aitbc_server import field_words
 from aitbc_server.clock import Clock, Timestamp, now
 from aitbc_server.dashboard import csrf, formats, navigation
 from aitbc_server.dashboard.cookies import Cookies
@@ -90,7 +91,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters.update(formats.FILTERS)
+        self._environment.filters.update(formats.FILTERS, label=field_words.label)
         self._environment.globals.update(
             static=static_files.url, has_page=navigation.paths.__contains__, site_url=site_url
         )

@@ -111,7 +111,7 @@ class PlanRequestService:
             if plan is None:
                 raise invalid("plan_id", "choose one of the plans")
             if plan.id == tenant.plan_id:
-                raise invalid("plan_id", "is the plan that you have")
+                raise invalid("plan_id", "is the one that you have")
             if await repository.has_open_request(unit.session, tenant.id):
                 raise conflict("There is an open request already. Withdraw it first to ask for something else.")
             row = PlanRequestRow(

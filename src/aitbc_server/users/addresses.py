@@ -19,4 +19,4 @@ def clean(text: str) -> str:
     try:
         return check_address(text.strip().lower())
     except ValueError:
-        raise invalid("email", "is not an e-mail address; expected one such as ann@example.com") from None
+        raise invalid("email", "must look like ann@example.com") from None

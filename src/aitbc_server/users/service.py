@@ -74,7 +74,7 @@ class AccountService:
         """
         new_email = addresses.clean(new_email)
         if new_email == signed_in.email:
-            raise invalid("email", "is your address already")
+            raise invalid("email", "is the one that your account has")
         async with no_sooner_than(self._parts.floor_s):
             self._parts.letters.check_limits(new_email, origin)
             async with self._parts.units.begin() as unit:

@@ -75,7 +75,7 @@ class SignIns:
         )
         if not verified.ok:
             self._parts.events.refused("a wrong password of somebody signed in", signed_in.user_id, origin)
-            raise invalid(field, "is not your password")
+            raise invalid(field, "is not the right one")
 
 
 def _wrong() -> DomainError:

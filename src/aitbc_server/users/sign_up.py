@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from aitbc_server.clock import now
 from aitbc_server.db.unit_of_work import UnitOfWork
-from aitbc_server.errors import Code, DomainError, invalid
+from aitbc_server.errors import Code, DomainError, Faults, invalid
 from aitbc_server.ids import new_id
 from aitbc_server.users import addresses, limits, repository
 from aitbc_server.users.events import Origin
@@ -46,8 +46,12 @@ class SignUps:
         closed = self.closed()
         if closed is not None:
             raise DomainError(Code.INSUFFICIENT_SCOPE, closed)
-        email = addresses.clean(email)
-        await self._parts.rules.check("password", password, email=email)
+        faults = Faults()
+        with faults.collected():
+            email = addresses.clean(email)
+        with faults.collected():
+            await self._parts.rules.check("password", password, email=email)
+        faults.raise_all()
         async with no_sooner_than(self._parts.floor_s):
             self._parts.limits.take([(limits.SIGN_UP_ADDRESS, client_group(origin.client_ip))])
             self._parts.letters.check_limits(email, origin)
