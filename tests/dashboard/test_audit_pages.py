@@ -102,11 +102,13 @@ async def test_events_are_found(people: People, installation: Installation, clie
 @pytest.mark.parametrize(
     ("query", "field", "message"),
     [
-        ("since=soon", "since", "needs a date"),
-        ("until=2026-02-30", "until", "there is no such day"),
-        ("since=1969-12-31", "since", "there is no such day"),
+        ("since=soon", "since", "The first day must be a date."),
+        ("until=2026-02-30", "until", "The last day must be a day that there is, from 1970 on."),
+        ("since=1969-12-31", "since", "The first day must be a day that there is, from 1970 on."),
         ("since=2026-11-24&until=2026-11-23", "until", "must not be before the first day"),
         ("actor=a%00b", "actor", "NUL"),
+        ("actor=a%00b&until=soon", "until", "The last day must be a date."),
+        ("actor=a%00b&until=soon", "actor", "NUL"),
     ],
 )
 async def test_what_is_wrong_is_said_beside_the_filter(people: People, query: str, field: str, message: str) -> None:
@@ -118,7 +120,6 @@ async def test_what_is_wrong_is_said_beside_the_filter(people: People, query: st
     for path in ("export", "export.csv", "export.json"):
         page = await browser.get(f"/audit-log/{path}?{query}")
         assert (page.status, page.answer.headers["content-type"]) == (422, "text/html; charset=utf-8")
-    assert (await browser.get("/audit-log?cursor=made-up")).status == 400
 
 
 async def test_another_tenants_event_is_a_random_id(

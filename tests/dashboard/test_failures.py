@@ -58,3 +58,24 @@ async def test_a_way_back_keeps_its_spelling(people: People) -> None:
         *(303,),
         "/sign-in?next=/api-keys/%25E2%2582%25AC%3Fq%3D%2520",
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "title"),
+    [
+        ("/api-keys", "status=broken", "API Keys"),
+        ("/jobs", "cursor=made-up", "Jobs"),
+        ("/miners", "environment=prod", "Miners"),
+        ("/audit-log", "cursor=made-up", "Audit log"),
+    ],
+)
+async def test_an_address_that_a_list_does_not_take_leads_back_to_it(
+    people: People, path: str, query: str, title: str
+) -> None:
+    """In a page's words, not in those of the API: somebody cut a link short, or kept it for too long."""
+    page = await (await people("owner")).get(f"{path}?{query}")
+    assert page.status in {400, 422}
+    assert "The end of this address, after the question mark, does not fit this page" in page.text
+    assert f"Back to {title}" in page.text
+    assert path in page.links
+    assert not [each for each in ("cursor", "must be one of") if each in page.text]

@@ -24,6 +24,10 @@ async def test_a_change_is_asked_for_and_withdrawn(people: People, role: str) ->
     page = await browser.follow(sent)
     assert "Your request is on its way" in page.text
     assert "You asked for the plan Pro" in page.text
+    assert "you get a mail" in page.text
+    others = await (await people("viewer")).get("/plan")
+    assert f"{role}@example.com asked for the plan Pro" in others.text
+    assert "they get a mail" in others.text
     assert "Less is <enough>." in page.text
     assert "<enough>" not in page.answer.text
     [withdraw] = [form.action for form in page.forms if form.action.endswith("/withdraw")]

@@ -15,6 +15,7 @@ from aitbc.schemas.device import CLIENT_ID, GRANT_TYPE
 from aitbc_server.api_keys.model import ApiKeyRow
 from aitbc_server.device.codes import new_user_code
 from aitbc_server.device.model import DeviceGrantRow
+from aitbc_server.users.model import MembershipRow
 
 HOSTILE = '<script>alert(1)</script>" onmouseover="x'
 
@@ -79,6 +80,7 @@ async def test_from_the_code_to_the_key(home: Site, device: Device) -> None:
     assert "manager" not in page.text.lower()
     done = await browser.follow(await browser.submit(page, approve_path(page), environment="test"))
     assert "laptop is signed in" in done.text
+    assert "Go back to your terminal" in done.text
     assert (await device.poll())["api_key"]["environment"] == "test"
     [key] = await keys_of(home)
     assert (key.name, key.preset) == ("laptop", "client")
@@ -87,6 +89,7 @@ async def test_from_the_code_to_the_key(home: Site, device: Device) -> None:
     assert "laptop" in mails[0][2]
     again = await browser.get(done.answer.request.url.path)
     assert "laptop is signed in" in again.text
+    assert "Go back to your terminal" not in again.text
 
 
 async def test_a_development_server_suggests_a_test_key(tmp_path: Path) -> None:
@@ -96,6 +99,22 @@ async def test_a_development_server_suggests_a_test_key(tmp_path: Path) -> None:
         for asked, suggested in ({}, "test"), ({"environment": "live"}, "live"):
             page = await enter(browser, await device.begin(**asked))
             assert dict(page.form(approve_path(page)).fields)["environment"] == suggested
+
+
+@pytest.mark.parametrize(
+    ("role", "words"),
+    [
+        ("owner", "Everything that you may do: API keys, jobs, miners, usage, members and the audit log."),
+        ("developer", "Everything that you may do: your own API keys, jobs, miners, usage and the audit log."),
+    ],
+)
+async def test_what_a_manager_may_do_is_said_for_the_role(home: Site, device: Device, role: str, words: str) -> None:
+    """And of no other one (ASVS 10.7.2)."""
+    browser = await home.member()
+    async with home.installation.database.write() as session:
+        await session.execute(update(MembershipRow).values(role=role))
+        await session.commit()
+    assert words in (await enter(browser, await device.begin())).text
 
 
 async def test_a_denied_device_gets_nothing(home: Site, device: Device) -> None:
@@ -186,7 +205,7 @@ async def test_wrong_codes_are_told_kindly_and_end(home: Site) -> None:
     browser = await home.member()
     page = await enter(browser, "WDJB")
     assert page.status == 422
-    assert "Has eight letters" in page.text
+    assert "The code has eight letters" in page.text
     assert dict(page.form("/device").fields)["code"] == "WDJB"
     for _ in range(5):
         page = await enter(browser, new_user_code())

@@ -8,7 +8,7 @@ PRESETS: dict[Preset, str] = {
     Preset.CLIENT: "Submit jobs, read their results, see usage.",
     Preset.MINER: "Run jobs on a machine of yours.",
     Preset.MANAGER: "Everything, other API keys included. Keep it off other people's machines.",
-    Preset.GATEWAY: "Check the API keys that other services are shown.",
+    Preset.GATEWAY: "Check API keys on behalf of other services.",
 }
 
 SCOPES: dict[Scope, str] = {

@@ -26,7 +26,7 @@ from aitbc_server.dashboard.downloads import streamed
 from aitbc_server.dashboard.excerpts import in_a_line
 from aitbc_server.dashboard.forms import Form, messages, query_of
 from aitbc_server.dashboard.pages import AnyRequest, Page, Pages, for_page
-from aitbc_server.errors import DomainError, invalid
+from aitbc_server.errors import DomainError, Faults, invalid
 from aitbc_server.gate.operations import Audience, Operation
 from aitbc_server.json_limits import check_text
 from aitbc_server.usage.activity import UsageActivity
@@ -188,16 +188,25 @@ async def _find(actor: Actor, audit_log: AuditReader, query: Form) -> tuple[List
 
 def _filters(query: Form) -> Filters:
     """What was asked for. Who did it is given as an id, or as people call them. Raises ``validation_error``."""
-    who = _text(query, "actor")
+    faults = Faults()
+    texts: dict[str, str | None] = dict.fromkeys(("actor", "action", "key_id"))
+    for name in texts:
+        with faults.collected():
+            texts[name] = _text(query, name)
+    days: dict[str, Timestamp | None] = dict.fromkeys(("since", "until"))
+    for name in days:
+        with faults.collected():
+            days[name] = _day(query, name)
+    faults.raise_all()
+    who, (first, last) = texts["actor"], days.values()
     is_id = who is not None and _ID.fullmatch(who) is not None
-    first, last = _day(query, "since"), _day(query, "until")
     if first is not None and last is not None and last < first:
         raise invalid("until", "must not be before the first day")
     return Filters(
-        action=_text(query, "action"),
+        action=texts["action"],
         actor=who if is_id else None,
         actor_name=None if is_id else who,
-        key_id=_text(query, "key_id"),
+        key_id=texts["key_id"],
         from_=first,
         # The last day counts as a whole.
         to=None if last is None else from_ms(to_ms(last + timedelta(days=1))),
@@ -215,11 +224,11 @@ def _day(query: Form, name: str) -> Timestamp | None:
     if not text:
         return None
     if _DAY.fullmatch(text) is None:
-        raise invalid(name, "needs a date, such as 2026-11-24")
+        raise invalid(name, "must be a date")
     try:
         return parse_time(name, f"{text}T00:00:00Z")
     except DomainError:
-        raise invalid(name, "there is no such day in the years 1970 to 9998") from None
+        raise invalid(name, "must be a day that there is, from 1970 on") from None
 
 
 def _actions(query: Form) -> list[tuple[str, str]]:

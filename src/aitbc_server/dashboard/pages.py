@@ -18,7 +18,7 @@ from aitbc_server.dashboard import csrf, formats, navigation
 from aitbc_server.dashboard.cookies import Cookies
 from aitbc_server.dashboard.csrf import Csrf
 from aitbc_server.dashboard.flash import MAX_AGE_S, Flash, Flashes, Tone
-from aitbc_server.dashboard.navigation import Navigation, scopes_of
+from aitbc_server.dashboard.navigation import Item, Navigation, scopes_of
 from aitbc_server.dashboard.redirects import SeeOther, see_other
 from aitbc_server.dashboard.security_headers import PAGE_HEADERS
 from aitbc_server.dashboard.static import StaticFiles
@@ -52,6 +52,9 @@ _TITLES = {
     Code.UNAVAILABLE: "Not available at the moment",
 }
 # The API's text speaks of objects.
+_BAD_ADDRESS = (
+    "The end of this address, after the question mark, does not fit this page: it may be incomplete or out of date."
+)
 _NOT_FOUND = "There is nothing at this address, or it is not yours to see. Check the address, or start from the top."
 
 
@@ -144,14 +147,22 @@ class Pages:
         ``to``: the address of a page that helps, and what the link to it says.
         """
         headers = {name: value for name, value in error.headers.items() if name != "content-type"}
-        return self.render(
-            request,
-            "error.html",
-            status_code=STATUS[error.code],
-            headers=headers,
-            to=to,
-            **_words(error.code, error.detail),
-        )
+        words = _words(error.code, error.detail)
+        back = self._list_of(request, error)
+        if back is not None:
+            words["detail"], to = _BAD_ADDRESS, (back.path, f"Back to {back.title}")
+        status = STATUS[error.code]
+        return self.render(request, "error.html", status_code=status, headers=headers, to=to, **words)
+
+    def _list_of(self, request: AnyRequest, error: DomainError) -> Item | None:
+        """The list to go back to from an address whose filters it does not take: the API's words are not a page's."""
+        signed_in = signed_in_of(request)
+        wrong = error.code in {Code.VALIDATION_ERROR, Code.BAD_REQUEST}
+        if not wrong or signed_in is None or request.method != "GET" or not request.scope["query_string"]:
+            return None
+        items = self._navigation.items(signed_in)
+        path = navigation.current(items, request.scope["path"])
+        return next((item for item in items if item.path == path), None)
 
     def nothing_here(self, request_id: str) -> str:
         """The page for a path that nothing takes, whoever asks."""
@@ -213,6 +224,7 @@ def _words(code: Code, detail: str) -> dict[str, Any]:
         "detail": _NOT_FOUND if code is Code.NOT_FOUND else detail,
         "status": STATUS[code],
         "ours": STATUS[code] >= 500,
+        "back": None,
     }
 
 

@@ -5,7 +5,7 @@ Opening an address changes nothing, also one with a code in it: the code is only
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import TypeVar
 
 from litestar import Response, get, post
@@ -23,6 +23,7 @@ from aitbc_server.device.service import KEY_LIFETIME
 from aitbc_server.errors import DomainError, invalid
 from aitbc_server.gate.operations import Audience, Operation
 from aitbc_server.users.browser import AnyRequest, origin_of
+from aitbc_server.users.roles import Role
 from aitbc_server.users.sessions import SignedIn
 
 ENTER_PAGE = Operation("device.enter_page", audience=Audience.PERSON)
@@ -135,6 +136,7 @@ async def _consent(
         days=KEY_LIFETIME.days,
         presets=[preset for preset in Preset if any(preset in each.presets for each in able)],
         tenants=[(each.tenant_id, f"{each.tenant_name} (you are {each.role} there)") for each in able],
+        keys=_reach({each.role for each in able}),
         only_tenant=able[0].tenant_name if able else None,
         chosen_tenant=asked.tenant_id if form is None else form.line("tenant"),
         chosen_environment=asked.environment if form is None else form.line("environment"),
@@ -142,6 +144,13 @@ async def _consent(
         from_here=asked.client_ip == origin_of(request, cookies).client_ip,
         errors=errors or {},
     )
+
+
+def _reach(roles: Set[str]) -> str | None:
+    """Whose API keys somebody of these roles manages: all of a tenant's, or their own; None where roles differ."""
+    if roles == {Role.DEVELOPER}:
+        return "own"
+    return "all" if Role.DEVELOPER not in roles else None
 
 
 def _chosen(value: Choice | None, field: str) -> Choice:

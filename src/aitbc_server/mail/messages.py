@@ -71,7 +71,7 @@ def _change_email(*, link: str, valid_for: str = "24 hours") -> Message:
         subject="Confirm your new e-mail address",
         paragraphs=(
             "You asked to use this address for your AITBC account from now on.",
-            "Confirm that it is yours. You sign in to your account for it, where you are not:",
+            "Confirm that it is yours. You may have to sign in first.",
         ),
         link=Link("Confirm the address", link),
         after=(f"{_ONCE} It is valid for {valid_for}.", _NOT_YOU),

@@ -44,9 +44,7 @@ _OUTCOMES: dict[str, Outcome] = {
         "The API key was revoked, and something still uses it.",
         "Find what uses it, and give it another key.",
     ),
-    Code.DISABLED_API_KEY: Outcome(
-        "Key disabled", "The API key is disabled.", "Enable the key when it shall work again."
-    ),
+    Code.DISABLED_API_KEY: Outcome("Key disabled", "The API key is disabled.", "Enable it when it should work again."),
     Code.TENANT_MISMATCH: Outcome(
         "Wrong tenant",
         "X-Tenant-ID named a tenant that the API key does not belong to.",
