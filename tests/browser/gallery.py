@@ -29,8 +29,6 @@ NO_PAGES = {
     "dashboard.api_key_live": "a stream of events",
     "dashboard.job_payload": "a file to save",
     "dashboard.job_result": "a file to save",
-    "dashboard.audit_export_csv": "a file to save",
-    "dashboard.audit_export_json": "a file to save",
     "static": "stylesheets, scripts, pictures",
 }
 

@@ -116,6 +116,16 @@ async def test_a_second_click_on_copy(site: Site) -> None:
         await page.get_by_role("link", name="I have stored it").click()
 
 
+async def test_a_file_may_be_saved_again(site: Site) -> None:
+    """Each button of the export brings its file as often as it is pressed: the page stays where it is."""
+    async with site.page(site.operator) as page:
+        await page.goto("/audit-log/export")
+        for form in ("CSV", "JSON", "CSV"):
+            async with page.expect_download() as download:
+                await page.get_by_role("button", name=f"Download {form}").click()
+            assert (await download.value).suggested_filename.endswith(f".{form.lower()}")
+
+
 async def test_after_a_sign_out_the_back_button_shows_nothing(site: Site) -> None:
     """Pages of the session are not kept by the browser (ASVS 14.3.1)."""
     account = await site.sign_up("signed.out@example.com")

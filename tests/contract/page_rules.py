@@ -109,8 +109,8 @@ PAGES: dict[tuple[str, str], PageRule] = {
     ("GET", "/audit-log"): SEE,
     ("GET", "/audit-log/{event_id}"): SEE,
     ("GET", "/audit-log/export"): PageRule(ALL, recent=True),
-    ("GET", "/audit-log/export.csv"): PageRule(ALL, recent=True, saved_as="text/csv"),
-    ("GET", "/audit-log/export.json"): PageRule(ALL, recent=True, saved_as="application/json"),
+    ("POST", "/audit-log/export.csv"): PageRule(ALL, recent=True, saved_as="text/csv"),
+    ("POST", "/audit-log/export.json"): PageRule(ALL, recent=True, saved_as="application/json"),
     # The operators'.
     ("GET", "/admin"): PageRule(operator=True),
     ("GET", "/admin/plan-requests/{request_id}"): OPERATOR,

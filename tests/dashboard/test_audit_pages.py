@@ -7,15 +7,18 @@ import io
 import json
 import re
 from datetime import timedelta
+from urllib.parse import parse_qsl
 
 import httpx2
 import pytest
+from sqlalchemy import update
 from tests.dashboard.conftest import People
-from tests.support.browser import Page
+from tests.support.browser import Browser, Page
 from tests.support.installation import HOME, STRANGER, Installation
 
 from aitbc_server.audit.export import COLUMNS, harmless
 from aitbc_server.audit.service import PORTION
+from aitbc_server.tenants.model import TenantRow
 
 MINUTE_US = 60_000_000
 DAY_US = timedelta(days=1) // timedelta(microseconds=1)
@@ -37,6 +40,12 @@ def events_on(page: Page) -> list[str]:
 def csv_of(page: Page) -> list[dict[str, str]]:
     """The lines of a CSV file, as a program reads them."""
     return list(csv.DictReader(io.StringIO(page.answer.content.decode(), newline=""), strict=True))
+
+
+async def exported(browser: Browser, ending: str, query: str = "", **fields: str) -> Page:
+    """The file that the page of the export sends; ``fields`` in place of what it would ask for."""
+    page = await browser.get(f"/audit-log/export{query}")
+    return await browser.submit(page, f"/audit-log/export.{ending}", **fields)
 
 
 async def test_nothing_was_changed_yet(people: People) -> None:
@@ -117,9 +126,14 @@ async def test_what_is_wrong_is_said_beside_the_filter(people: People, query: st
     page = await browser.get(f"/audit-log?{query}")
     assert page.status == 422
     assert message.lower() in page.ids[f"{field}-error"].lower()
-    for path in ("export", "export.csv", "export.json"):
-        page = await browser.get(f"/audit-log/{path}?{query}")
-        assert (page.status, page.answer.headers["content-type"]) == (422, "text/html; charset=utf-8")
+    wrong = dict(parse_qsl(query))
+    for page in (
+        await browser.get(f"/audit-log/export?{query}"),
+        await exported(browser, "csv", **wrong),
+        await exported(browser, "json", **wrong),
+    ):
+        assert page.status in ({400, 422} if "%00" in query else {422})
+        assert page.answer.headers["content-type"] == "text/html; charset=utf-8"
 
 
 async def test_another_tenants_event_is_a_random_id(
@@ -145,8 +159,7 @@ async def test_the_log_is_exported(people: People, installation: Installation, c
     [address] = [link for link in page.links if link.startswith("/audit-log/export")]
     choice = await browser.get(address)
     assert "that match" in choice.text
-    links = [link for link in choice.links if ".csv" in link or ".json" in link]
-    table, array = [await browser.get(link) for link in links]
+    table, array = [await browser.submit(choice, f"/audit-log/export.{ending}") for ending in ("csv", "json")]
     headers = table.answer.headers
     assert headers["content-type"] == "text/csv; header=present; charset=utf-8"
     assert headers["content-disposition"] == 'attachment; filename="audit-log-acme-2026-11-24.csv"'
@@ -157,48 +170,64 @@ async def test_the_log_is_exported(people: People, installation: Installation, c
     assert (line["time"], line["id"], line["action"]) == (event["time"], event["id"], "api_key.created")
     assert json.loads(line["after"])["name"] == "zwei, “mit” Komma"
     assert line["summary"] == 'generated the API key "zwei, "mit" Komma"'
-    assert len(csv_of(await browser.get("/audit-log/export.csv"))) == 4
+    assert len(csv_of(await exported(browser, "csv"))) == 4
 
 
 async def test_an_empty_export_is_whole(people: People) -> None:
     """A header and no line; an array with nothing in it."""
     browser = await people("owner")
-    assert (await browser.get("/audit-log/export.csv?until=2020-01-01")).answer.content.count(b"\r\n") == 1
-    assert (await browser.get("/audit-log/export.json?until=2020-01-01")).answer.json() == []
+    assert (await exported(browser, "csv", "?until=2020-01-01")).answer.content.count(b"\r\n") == 1
+    assert (await exported(browser, "json", "?until=2020-01-01")).answer.json() == []
 
 
 async def test_who_takes_the_log_along_stands_in_it(people: People, installation: Installation) -> None:
     """Who, when, from where, as what, and which events; a try that came to nothing does not."""
     await fill(installation, 1)
     browser = await people("owner")
-    assert len((await browser.get("/audit-log/export.json?action=plan.updated")).answer.json()) == 1
-    assert (await browser.get("/audit-log/export.csv?since=soon")).status == 422
+    assert len((await exported(browser, "json", "?action=plan.updated")).answer.json()) == 1
+    assert (await exported(browser, "csv", since="soon")).status == 422
+    # Nor does a link, which any page may have: it opens nothing (ASVS 3.5.3).
+    assert (await browser.get("/audit-log/export.json")).status == 404
     page = await browser.get("/audit-log?action=audit_log.exported")
     assert "owner@example.com exported the audit log as JSON." in page.text
     [event] = events_on(page)
     assert "Action plan.updated Format json" in (await browser.get(f"/audit-log/{event}")).text
 
 
+async def test_a_suspended_tenant_takes_its_log_along(people: People, installation: Installation) -> None:
+    """Nothing can be changed then, and this changes nothing."""
+    await fill(installation, 1)
+    browser = await people("owner")
+    async with installation.database.write() as session:
+        await session.execute(update(TenantRow).values(suspended_at=installation.clock.timestamp()))
+        await session.commit()
+    assert len((await exported(browser, "json")).answer.json()) == 1
+
+
 async def test_a_long_log_is_exported_in_portions(people: People, installation: Installation) -> None:
     """All of it, each event once, newest first."""
     await fill(installation, 2 * PORTION + 1)
     browser = await people("owner")
-    ids = [event["id"] for event in (await browser.get("/audit-log/export.json")).answer.json()]
+    ids = [event["id"] for event in (await exported(browser, "json")).answer.json()]
     assert len(set(ids)) == len(ids) == 2 * PORTION + 1
-    lines = csv_of(await browser.get("/audit-log/export.csv?action=plan.updated"))
+    lines = csv_of(await exported(browser, "csv", "?action=plan.updated"))
     assert [line["id"] for line in lines] == ids
 
 
 async def test_an_export_asks_for_the_password_again(people: People, installation: Installation) -> None:
     """ASVS 7.5.3: what a thief of a session would take is not given out half an hour after the sign-in."""
     browser = await people("owner")
+    address = "/audit-log/export?until=2026-11-24"
+    choice = await browser.get(address)
     installation.clock.now_us += 30 * MINUTE_US
-    for path in ("export", "export.csv", "export.json"):
-        page = await browser.get(f"/audit-log/{path}?until=2026-11-24")
-        assert (page.status, page.answer.headers["location"]) == (
-            303,
-            f"/confirm?next=/audit-log/{path}%3Funtil%3D2026-11-24",
-        )
+    origin = {"referer": f"http://localhost{address}"}
+    page = await browser.get(address)
+    back = "/confirm?next=/audit-log/export"
+    assert (page.status, page.answer.headers["location"]) == (303, f"{back}%3Funtil%3D2026-11-24")
+    for ending in ("csv", "json"):
+        path = f"/audit-log/export.{ending}"
+        page = await browser.post(path, choice.form(path).fields, origin)
+        assert (page.status, page.answer.headers["location"]) == (303, back)
     assert (await browser.get("/audit-log")).status == 200
 
 
@@ -221,12 +250,12 @@ async def test_an_exported_name_is_no_formula(
     evil = '=HYPERLINK("http://evil.example","click")'
     key = await installation.add_key(HOME, name=evil)
     await make_key(client, key.text, '+1, "x"')
-    table = await (await people("owner")).get("/audit-log/export.csv")
+    table = await exported(await people("owner"), "csv")
     [line] = csv_of(table)
     assert line["actor_name"] == f"'{evil}"
     assert not [each for each in line.values() if each.startswith(("=", "+", "-", "@", "\t", "\r", "\0"))]
     assert b'"\'=HYPERLINK(""http://evil.example"",""click"")"' in table.answer.content
-    [_, event] = (await (await people("owner")).get("/audit-log/export.json")).answer.json()
+    [_, event] = (await exported(await people("owner"), "json")).answer.json()
     assert event["actor"]["name"] == evil
 
 

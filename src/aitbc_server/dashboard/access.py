@@ -33,6 +33,9 @@ from aitbc_server.web.routing import operation_of
 #: must not keep a session alive (ASVS 7.3.1).
 WATCHING = "watching"
 
+#: In a handler's ``opt``: its form takes something along, and changes nothing that a suspension holds still.
+TAKES_ALONG = "takes_along"
+
 #: How long ago the password may have been given where a page asks for it (ASVS 7.5.1).
 RECENT = timedelta(minutes=15)
 #: A form that was opened in time may be filled in without haste: what was typed is not lost to the clock.
@@ -79,7 +82,7 @@ class Access:
         if request.method not in _SAFE:
             await self._check_form(request, signed_in)
         if signed_in is not None and operation.audience is not Audience.EVERYONE:
-            self._check_person(request, operation, signed_in)
+            self._check_person(request, operation, signed_in, changes=not handler.opt.get(TAKES_ALONG))
 
     async def _resume(self, request: AnyRequest, *, seen: bool) -> SignedIn | None:
         token = self._cookies.read(request.cookies, self._cookies.session)
@@ -98,13 +101,13 @@ class Access:
             raise _foreign_form("a form had no token, or another session's")
         request.scope[FORM] = form  # type: ignore[literal-required]
 
-    def _check_person(self, request: AnyRequest, operation: Operation, signed_in: SignedIn) -> None:
+    def _check_person(self, request: AnyRequest, operation: Operation, signed_in: SignedIn, *, changes: bool) -> None:
         if operation.operator and not signed_in.is_operator:
             # Who is no operator does not learn what operators have.
             raise not_found()
         if operation.scope is not None and operation.scope not in scopes_of(signed_in):
             raise _role_is_not_enough(signed_in)
-        if operation.scope is not None and request.method not in _SAFE:
+        if operation.scope is not None and request.method not in _SAFE and changes:
             _check_not_suspended(signed_in)
         if operation.recent:
             allowed = RECENT if request.method in _SAFE else RECENT + _FILLING_IN

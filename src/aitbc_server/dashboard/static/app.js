@@ -105,10 +105,10 @@
     if (leaving) event.preventDefault();
   });
 
-  // A second click does not send a form twice.
+  // A second click does not send a form twice; but a file that it brings leaves the page, and the form, where they are.
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (form.method !== "post") return;
+    if (form.method !== "post" || "download" in form.dataset) return;
     if (form.dataset.sent) {
       event.preventDefault();
       return;
