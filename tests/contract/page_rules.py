@@ -117,6 +117,7 @@ PAGES: dict[tuple[str, str], PageRule] = {
     ("POST", "/admin/plan-requests/{request_id}"): OPERATOR,
     ("GET", "/admin/tenants/{tenant_id}"): OPERATOR,
     ("POST", "/admin/tenants/{tenant_id}/plan"): OPERATOR,
+    ("GET", "/admin/tenants/{tenant_id}/suspend"): OPERATOR,
     ("POST", "/admin/tenants/{tenant_id}/suspend"): OPERATOR,
     ("POST", "/admin/tenants/{tenant_id}/resume"): OPERATOR,
 }

@@ -50,7 +50,7 @@ async def request_path(operator: Browser) -> str:
     return path
 
 
-PATHS = ["/admin", "/admin/plan-requests/prq_1", f"/admin/tenants/{HOME}"]
+PATHS = ["/admin", "/admin/plan-requests/prq_1", f"/admin/tenants/{HOME}", f"/admin/tenants/{HOME}/suspend"]
 POSTS = [
     "/admin/plan-requests/prq_1",
     f"/admin/tenants/{HOME}/plan",
@@ -152,8 +152,12 @@ async def test_a_tenant_is_suspended_and_resumed(
     path = f"/admin/tenants/{HOME}"
     page = await operator.get(path)
     assert "viewer@example.com Viewer Viewer Active" in page.text
-    done = await operator.follow(await operator.submit(page, f"{path}/suspend"))
+    assert f"{path}/suspend" not in [form.action for form in page.forms], "not by one click"
+    question = await operator.get(f"{path}/suspend")
+    assert "Suspend “acme”?" in question.text
+    done = await operator.follow(await operator.submit(question, f"{path}/suspend"))
     assert "acme is suspended." in done.text
+    assert (await operator.get(f"{path}/suspend")).answer.headers["location"] == path
     answer = await client.get("/v1/api-keys", headers=dict(key.headers))
     assert (answer.status_code, answer.json()["code"]) == (403, "tenant_suspended")
     assert not [form for form in (await owner.get("/plan")).forms if form.action.startswith("/plan")]
@@ -165,6 +169,22 @@ async def test_a_tenant_is_suspended_and_resumed(
     assert "/resume" in " ".join(form.action for form in (await operator.get(f"/admin/tenants/{SUSPENDED}")).forms)
 
 
+async def test_before_a_suspension_the_keys_in_use_are_told(operator: Browser, installation: Installation) -> None:
+    """How many work, how many of them were used within a day, and when one was last: other people's programs stop."""
+    now = installation.clock.timestamp()
+    await installation.add_key(HOME, last_used_at=now - timedelta(minutes=5))
+    await installation.add_key(HOME, last_used_at=now - timedelta(days=2))
+    await installation.add_key(HOME)
+    await installation.add_key(HOME, enabled=False, last_used_at=now)
+    await installation.add_key(HOME, revoked_at=now, last_used_at=now)
+    await installation.add_key(HOME, expires_at=now, last_used_at=now)
+    page = await operator.get(f"/admin/tenants/{HOME}/suspend")
+    assert "API keys that work 3, 1 of them used in the last 24 hours Last used 5 minutes ago" in page.text
+    await operator.submit(await operator.get(f"/admin/tenants/{SUSPENDED}"), f"/admin/tenants/{SUSPENDED}/resume")
+    nothing = await operator.get(f"/admin/tenants/{SUSPENDED}/suspend")
+    assert "API keys that work 0 Last used Never Members Nobody" in nothing.text
+
+
 async def test_the_operators_own_tenant_goes_on(operator: Browser, installation: Installation) -> None:
     """There is no button to suspend it, and a form that was made by hand changes nothing."""
     async with installation.database.write() as session:
@@ -172,7 +192,8 @@ async def test_the_operators_own_tenant_goes_on(operator: Browser, installation:
         await session.commit()
     path = f"/admin/tenants/{OPERATOR_TENANT}"
     page = await operator.get(path)
-    assert f"{path}/suspend" not in [form.action for form in page.forms]
+    assert f"{path}/suspend" not in page.links
+    assert (await operator.get(f"{path}/suspend")).answer.headers["location"] == path
     refused = await operator.post(f"{path}/suspend", page.form(f"{path}/plan").fields)
     assert (refused.status, "cannot be suspended" in refused.text) == (409, True)
     assert "Active" in (await operator.get(path)).text
@@ -211,7 +232,7 @@ async def test_a_plan_is_set_at_once(operator: Browser, installation: Installati
 async def test_what_is_not_there_is_not_found(operator: Browser) -> None:
     """Requests and tenants alike."""
     token = dict((await operator.get(f"/admin/tenants/{HOME}")).forms[-1].fields)["csrf"]
-    for path in ("/admin/tenants/nowhere", "/admin/plan-requests/prq_none"):
+    for path in ("/admin/tenants/nowhere", "/admin/tenants/nowhere/suspend", "/admin/plan-requests/prq_none"):
         assert (await operator.get(path)).status == 404
     for path in ("/admin/tenants/nowhere/suspend", "/admin/tenants/nowhere/resume", "/admin/plan-requests/prq_none"):
         assert (await operator.post(path, {"csrf": token, "decision": "approve"})).status == 404, path
@@ -220,7 +241,7 @@ async def test_what_is_not_there_is_not_found(operator: Browser) -> None:
 async def test_changes_ask_for_the_password_again(operator: Browser, installation: Installation) -> None:
     """ASVS 7.5.1: an hour after the sign-in one may look at the lists, and change nothing."""
     path = f"/admin/tenants/{HOME}"
-    page = await operator.get(path)
+    page = await operator.get(f"{path}/suspend")
     installation.clock.now_us += HOUR_US
     assert (await operator.get("/admin")).status == 200
     for again in (await operator.get(path), await operator.submit(page, f"{path}/suspend")):

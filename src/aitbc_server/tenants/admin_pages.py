@@ -33,6 +33,7 @@ PLAN_REQUEST = _for_operators("plan_request", recent=True)
 DECIDE = _for_operators("decide_plan_request", recent=True)
 TENANT = _for_operators("tenant", recent=True)
 SET_PLAN = _for_operators("set_plan", recent=True)
+SUSPEND_FORM = _for_operators("suspend_tenant_form", recent=True)
 SUSPEND = _for_operators("suspend_tenant", recent=True)
 RESUME = _for_operators("resume_tenant", recent=True)
 
@@ -131,6 +132,21 @@ async def set_plan(
     return pages.redirect(f"/admin/tenants/{tenant_id}", f"{entry.name} is on the plan {entry.plan.name} now.")
 
 
+@get("/admin/tenants/{tenant_id:str}/suspend", **for_page(SUSPEND_FORM))
+async def suspend_page(
+    request: AnyRequest,
+    tenant_id: FromPath[str],
+    pages: NamedDependency[Pages],
+    directory: NamedDependency[Directory],
+) -> Answer:
+    """Ask once more: programs of somebody else stop."""
+    entry, members = await directory.tenant(tenant_id)
+    if entry.suspended or tenant_id == OPERATOR_TENANT:
+        return pages.redirect(f"/admin/tenants/{tenant_id}")
+    in_use = await directory.keys_in_use(tenant_id)
+    return pages.render(request, "admin/suspend.html", entry=entry, members=members, in_use=in_use)
+
+
 @post("/admin/tenants/{tenant_id:str}/suspend", **for_page(SUSPEND))
 async def suspend(
     request: AnyRequest,
@@ -210,4 +226,4 @@ async def _tenant_page(
     )
 
 
-ROUTES = [admin, plan_request, decide, tenant, set_plan, suspend, resume]
+ROUTES = [admin, plan_request, decide, tenant, set_plan, suspend_page, suspend, resume]

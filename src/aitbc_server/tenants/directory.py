@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import msgspec
 
 from aitbc.schemas.tenants import Plan
-from aitbc_server.clock import Timestamp
+from aitbc_server.clock import Timestamp, from_ms, now, to_ms
 from aitbc_server.db.unit_of_work import UnitsOfWork
 from aitbc_server.errors import not_found
 from aitbc_server.json_limits import check_text
@@ -15,6 +17,8 @@ from aitbc_server.users.model import UserRow
 
 #: So many are shown; beyond that one searches.
 SHOWN = 50
+
+_LATELY = timedelta(days=1)
 
 
 class TenantEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +31,14 @@ class TenantEntry(msgspec.Struct, frozen=True, kw_only=True):
     created_at: Timestamp
     keys: int
     members: int
+
+
+class KeysInUse(msgspec.Struct, frozen=True, kw_only=True):
+    """The keys of a tenant that work: how many, how many of them were used within a day, and when one was last."""
+
+    working: int
+    used_lately: int
+    last_used_at: Timestamp | None
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +80,13 @@ class Directory:
             if found is None:
                 raise not_found()
             return _entry(found), [_person(row, role) for row, role in await repository.members(session, tenant_id)]
+
+    async def keys_in_use(self, tenant_id: str) -> KeysInUse:
+        """What programs of a tenant depend on at this moment."""
+        at = now(self._units.clock)
+        async with self._units.read() as session:
+            found = await repository.keys_in_use(session, tenant_id, at, from_ms(to_ms(at - _LATELY)))
+        return KeysInUse(working=found[0], used_lately=found[1], last_used_at=found[2])
 
     async def people(self, text: str = "") -> tuple[list[Person], bool]:
         """The newest people with ``text`` in their address or name, and whether there are more; raises likewise."""

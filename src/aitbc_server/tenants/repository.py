@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from aitbc_server.api_keys.model import ApiKeyRow
+from aitbc_server.clock import Timestamp
 from aitbc_server.tenants.model import PlanRequestRow, PlanRow, TenantRow
 from aitbc_server.users.model import MembershipRow, UserLinkRow, UserRow
 
@@ -126,6 +127,23 @@ async def listed_tenant(session: AsyncSession, tenant_id: str) -> Listed | None:
     """One tenant, as it is listed."""
     row = (await session.execute(_listing().where(TenantRow.id == tenant_id))).one_or_none()
     return None if row is None else Listed(*row)
+
+
+async def keys_in_use(
+    session: AsyncSession, tenant_id: str, at: Timestamp, lately: Timestamp
+) -> tuple[int, int, Timestamp | None]:
+    """How many keys of a tenant work, how many of these were used since ``lately``, and when one was used last."""
+    lives = or_(ApiKeyRow.expires_at.is_(None), ApiKeyRow.expires_at > at)
+    used = case((ApiKeyRow.last_used_at >= lately, 1))
+    statement = select(func.count(), func.count(used), func.max(ApiKeyRow.last_used_at)).where(
+        ApiKeyRow.tenant_id == tenant_id,
+        ApiKeyRow.revoked_at.is_(None),
+        ApiKeyRow.enabled,
+        ApiKeyRow.user_disabled.is_(False),
+        lives,
+    )
+    row = (await session.execute(statement)).one()
+    return row[0], row[1], row[2]
 
 
 async def search_users(session: AsyncSession, text: str, limit: int) -> Sequence[tuple[UserRow, bool]]:
