@@ -22,6 +22,7 @@ from aitbc_server.errors import Code, DomainError
 from aitbc_server.serving.lifespan import Lifespan
 from aitbc_server.serving.listener import Listener, address_of, bind
 from aitbc_server.stopping import Stopping
+from aitbc_server.usage import dashboard as usage_pages
 from aitbc_server.users.sessions import IDLE_TIMEOUT
 
 OVER = "event: over\ndata: {}\n\n"
@@ -93,6 +94,28 @@ async def test_a_stop_ends_every_stream_at_once() -> None:
     assert refused.value.code == Code.UNAVAILABLE
 
 
+async def test_a_doubt_wakes_the_streams_of_one_person() -> None:
+    """At once, however long they would have waited; nobody else's look any sooner."""
+    streams = LiveStreams(interval_s=30.0)
+    doubted: list[str] = []
+
+    def stream(user_id: str) -> Events:
+        async def pieces() -> Mapping[str, str] | None:
+            return None if user_id in doubted else {"a": "1"}
+
+        return streams.open(user_id, pieces, lambda: doubted.append(user_id))
+
+    ada, other, bob = [asyncio.create_task(messages(stream(name))) for name in ("ada", "ada", "bob")]
+    await asyncio.sleep(0.05)
+    streams.look_again("ada")
+    streams.look_again("nobody")
+    assert [(await task)[-1] for task in (ada, other)] == [OVER, OVER]
+    assert (bob.done(), doubted) == (False, ["ada", "ada"])
+    streams.close()
+    await bob
+    assert streams._wake == {}
+
+
 async def test_streams_are_bounded_for_each_person_and_in_all() -> None:
     """ASVS 2.4.1: more are refused, also those that were asked for in the same moment; one that ended makes room."""
     streams = quick(max_streams=3, max_streams_a_person=2)
@@ -137,6 +160,7 @@ class Served:
     def __init__(self, port: int, browser: Browser, stopping: Stopping) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.stopping = stopping
+        self.cookies = browser.cookies
         self._headers = {"cookie": f"{SESSION}={browser.cookies[SESSION]}"}
 
     @asynccontextmanager
@@ -241,6 +265,28 @@ async def test_watching_keeps_no_session_alive(served: Served, installation: Ins
             await until(again, "limits", "left")
         installation.clock.now_us += 3_000_000
         await until(stream, "over", "yes")
+
+
+async def test_a_sign_out_ends_the_streams_of_the_session(
+    served: Served, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ASVS 7.4.1: at once, also where looking at the session by and by would take an hour; other sessions go on."""
+    monkeypatch.setattr(usage_pages, "_SESSION_S", 3600.0)
+    async with httpx2.AsyncClient() as client:
+        browser, other = Browser(client, served.url), await sign_in(installation, Browser(client), "usr_owner")
+        browser.cookies = served.cookies
+        page = await browser.get("/settings")
+        elsewhere = Served(int(served.url.rpartition(":")[2]), other, served.stopping)
+        async with served.watching("/overview/live") as stream, elsewhere.watching("/overview/live") as goes_on:
+            await until(stream, "limits", "left")
+            await until(goes_on, "limits", "left")
+            began = time.monotonic()
+            assert (await browser.submit(page, "/sign-out")).status == 303
+            await until(stream, "over", "yes")
+            assert time.monotonic() - began < 4
+            key = await installation.add_key(HOME)
+            assert await served.call(key) == 200
+            await until(goes_on, "requests", "1 request")
 
 
 async def test_a_stop_of_the_server_ends_the_streams(served: Served) -> None:

@@ -155,6 +155,33 @@ async def test_people_end_all_their_other_sessions(people: People) -> None:
     assert await people.sessions.resume(bobs)
 
 
+async def test_whose_sessions_ended_is_told_once_it_is_so(people: People) -> None:
+    """However they end: after the commit, and not where there is none. An end that ends nothing tells nothing."""
+    told: list[str] = []
+    people.sessions.on_end(told.append)
+    ann = await people.add_user("ann")
+    tokens = [await people.sign_in(ann) for _ in range(4)]
+    async with people.units.begin() as unit:
+        await people.sessions.end_all(unit.session, ann)
+        await unit.session.rollback()
+    async with people.units.begin() as unit:
+        await people.sessions.end_with(unit.session, tokens[0])
+        assert told == []
+        await unit.commit()
+    assert told == [ann]
+    await people.sessions.end(tokens[0])
+    await people.sessions.end("no token")
+    assert told == [ann]
+    first, second, last = [await resumed(people, token) for token in tokens[1:]]
+    await people.sessions.end_one(ann, first.session_id)
+    await people.sessions.end_others(ann, last.session_id)
+    async with people.units.begin() as unit:
+        await people.sessions.end_this(unit.session, last)
+        await unit.commit()
+    assert told == [ann] * 4
+    assert await people.sessions.list(second.user_id) == []
+
+
 async def test_giving_the_password_again_makes_a_new_token(people: People) -> None:
     """ASVS 7.2.4: the old token is worth nothing from then on; the session stays the one in the list."""
     ann = await people.add_user("ann")

@@ -17,7 +17,7 @@ from aitbc_server.api_keys.service import ApiKeyService
 from aitbc_server.dashboard.access import WATCHING
 from aitbc_server.dashboard.cookies import Cookies
 from aitbc_server.dashboard.forms import query_of
-from aitbc_server.dashboard.live import MEDIA_TYPE, LiveStreams, Pieces, answer
+from aitbc_server.dashboard.live import MEDIA_TYPE, Doubt, LiveStreams, Pieces, answer
 from aitbc_server.dashboard.pages import Page, Pages, for_page
 from aitbc_server.gate.operations import Audience, Operation
 from aitbc_server.usage.choices import Choice
@@ -32,6 +32,7 @@ AnyRequest = Request[Any, Any, Any]
 
 # A whole page costs several questions to the database: so often while requests come in, and so often when none do.
 _BUSY_S, _QUIET_S = 2.0, 10.0
+# A session that another process ended is noticed then.
 _SESSION_S = 5.0
 
 
@@ -118,16 +119,19 @@ class LiveParts:
         self._streams = streams
         self._sessions = sessions
         self._panels = panels
+        sessions.on_end(streams.look_again)
 
     def open(self, token: str | None, signed_in: SignedIn, actor: Actor, *, whole: _Parts, limits: _Parts) -> Stream:
         """A stream for the session with this token. ``whole`` are all parts, ``limits`` those that time alone changes.
 
         Raises as ``LiveStreams.open`` does.
         """
-        pieces = self._pieces(token or "", signed_in, actor, whole, limits)
-        return answer(self._streams.open(signed_in.user_id, pieces))
+        pieces, doubt = self._pieces(token or "", signed_in, actor, whole, limits)
+        return answer(self._streams.open(signed_in.user_id, pieces, doubt))
 
-    def _pieces(self, token: str, signed_in: SignedIn, actor: Actor, whole: _Parts, limits: _Parts) -> Pieces:
+    def _pieces(
+        self, token: str, signed_in: SignedIn, actor: Actor, whole: _Parts, limits: _Parts
+    ) -> tuple[Pieces, Doubt]:
         time = asyncio.get_running_loop().time
         parts: dict[str, str] = {}
         looked_at = asked_at = -_QUIET_S
@@ -151,7 +155,11 @@ class LiveParts:
             # Told at once, and still another than what the whole was looked at with.
             return {**parts, **levels}
 
-        return pieces
+        def doubt() -> None:
+            nonlocal asked_at
+            asked_at = -_SESSION_S
+
+        return pieces, doubt
 
 
 def _sees_the_same(now: SignedIn, then: SignedIn) -> bool:

@@ -134,6 +134,11 @@ async def end_session(session: AsyncSession, user_id: str, session_id: str) -> i
     return _count(await session.execute(delete(SessionRow).where(*mine)))
 
 
+async def user_of_session(session: AsyncSession, digest: bytes) -> str | None:
+    """Whose the session with this token's digest is."""
+    return await session.scalar(select(SessionRow.user_id).where(SessionRow.digest == digest))
+
+
 async def end_session_with(session: AsyncSession, digest: bytes) -> int:
     """Delete the session with this token's digest."""
     return _count(await session.execute(delete(SessionRow).where(SessionRow.digest == digest)))

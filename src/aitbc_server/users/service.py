@@ -172,6 +172,7 @@ class AccountService:
                 keep=self._parts.homes.first_account_owns,
             )
             await self._parts.letters.tell_account_deleted(unit.session, user.email, origin)
+            await self._parts.sessions.end_all(unit.session, user.id)
             await repository.delete_user(unit.session, user.id)
             await unit.commit()
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import Any
 
 import msgspec
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from aitbc_server.clock import Timestamp, from_ms, now, to_ms
@@ -32,6 +34,10 @@ SEEN_EVERY = timedelta(minutes=1)
 _TOKEN_BYTES = 32
 _TOKEN_LENGTH = 43
 _ADDRESS_LENGTH = 45
+
+
+#: Hears of a person some of whose sessions have ended.
+EndListener = Callable[[str], None]
 
 
 class Membership(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +85,11 @@ class Sessions:
 
     def __init__(self, units: UnitsOfWork) -> None:
         self._units = units
+        self._listeners: list[EndListener] = []
+
+    def on_end(self, listener: EndListener) -> None:
+        """Tell ``listener`` whose sessions ended, as soon as that is committed by this process."""
+        self._listeners.append(listener)
 
     async def start(self, session: AsyncSession, user_id: str, *, client_ip: str | None, user_agent: str | None) -> str:
         """A new session in the caller's transaction, and its token. Always a fresh one: none is ever taken over."""
@@ -145,29 +156,38 @@ class Sessions:
     async def end(self, token: str) -> None:
         """Sign out: the token opens nothing any more, wherever it was copied to (ASVS 7.4.1)."""
         async with self._units.begin() as unit:
-            await repository.end_session_with(unit.session, _digest(token))
+            await self.end_with(unit.session, token)
             await unit.commit()
 
     async def end_with(self, session: AsyncSession, token: str) -> None:
         """End the session with this token in the caller's transaction, if there is one."""
-        if _is_token(token):
+        user_id = await repository.user_of_session(session, _digest(token)) if _is_token(token) else None
+        if user_id is not None:
             await repository.end_session_with(session, _digest(token))
+            self._tell_of(session, user_id)
+
+    async def end_this(self, session: AsyncSession, signed_in: SignedIn) -> None:
+        """End the session that somebody is signed in by, in the caller's transaction."""
+        await repository.end_session(session, signed_in.user_id, signed_in.session_id)
+        self._tell_of(session, signed_in.user_id)
 
     async def end_one(self, user_id: str, session_id: str) -> None:
         """End one of a person's sessions. Raises ``not_found`` for one that is not theirs."""
         async with self._units.begin() as unit:
             await unit.session.delete(await self._found(unit.session, user_id, session_id))
+            self._tell_of(unit.session, user_id)
             await unit.commit()
 
     async def end_others(self, user_id: str, session_id: str) -> int:
         """End all of a person's sessions but this one; how many there were."""
         async with self._units.begin() as unit:
-            ended = await repository.end_sessions(unit.session, user_id, but=session_id)
+            ended = await self.end_all(unit.session, user_id, but=session_id)
             await unit.commit()
             return ended
 
     async def end_all(self, session: AsyncSession, user_id: str, *, but: str | None = None) -> int:
         """End a person's sessions in the caller's transaction, ``but`` one; how many there were."""
+        self._tell_of(session, user_id)
         return await repository.end_sessions(session, user_id, but=but)
 
     async def purge(self) -> None:
@@ -176,6 +196,15 @@ class Sessions:
         async with self._units.begin() as unit:
             await repository.delete_sessions_before(unit.session, at, _after(at, -IDLE_TIMEOUT))
             await unit.commit()
+
+    def _tell_of(self, session: AsyncSession, user_id: str) -> None:
+        """Before the commit nothing has ended yet: whoever looked then would find the session, and go on."""
+
+        def tell(_: Any) -> None:
+            for listener in self._listeners:
+                listener(user_id)
+
+        event.listen(session.sync_session, "after_commit", tell, once=True)
 
     async def _found(self, session: AsyncSession, user_id: str, session_id: str) -> SessionRow:
         row = await repository.session_of(session, user_id, session_id)

@@ -47,7 +47,7 @@ class SignIns:
     async def sign_out(self, signed_in: SignedIn, origin: Origin) -> None:
         """End this session, on the server (ASVS 7.4.1)."""
         async with self._parts.units.begin() as unit:
-            await repository.end_session(unit.session, signed_in.user_id, signed_in.session_id)
+            await self._parts.sessions.end_this(unit.session, signed_in)
             await unit.commit()
         self._parts.events.log("user.signed_out", signed_in.user_id, origin)
 
