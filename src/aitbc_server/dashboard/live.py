@@ -1,8 +1,9 @@
 """Live parts of pages: server-sent events with pieces of HTML, from one loop a stream (HTML standard, section 9.2).
 
 A stream sends a piece only when it changed, at most once a second. It ends with the session (at once where that ends in
-this process), after ten minutes (the browser comes back by itself), and at once when the server stops. How many there are is bounded, for each person and
-in all: a stream costs a connection and a question to the database every few seconds. (ASVS 2.4.1, 7.3.1)
+this process), after ten minutes (the browser comes back by itself), and at once when the server stops. How many there
+are is bounded, for each person and in all: a stream costs a connection and a question to the database every few
+seconds. (ASVS 2.4.1, 7.3.1)
 """
 
 from __future__ import annotations
