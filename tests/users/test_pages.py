@@ -289,7 +289,7 @@ async def test_deleting_the_account_wants_the_password_and_the_address(here: Sit
 
 
 async def test_what_stands_in_the_way_of_a_deletion_is_said_before(here: Site) -> None:
-    """Which tenant would lose its only owner; the button is not there, and a form that is sent all the same is refused."""
+    """Which tenant would lose its only owner; there is no button, and a form that is sent all the same is refused."""
     browser = await here.member()
     page = await browser.get("/settings/delete")
     await here.member("bob@example.com")

@@ -22,7 +22,7 @@ from aitbc_server.users.roles import Role
 
 
 class Fate(Enum):
-    """What becomes of one tenant: it is closed, others have it, it stays without anybody, or it forbids the deletion."""
+    """What becomes of a tenant: it is closed, others have it, it stays without anybody, or it forbids the deletion."""
 
     CLOSED = "closed"
     LEFT = "left"
