@@ -39,7 +39,7 @@ class Rule(NamedTuple):
 
 #: Wrong passwords for one account from one address, from browsers that are not known.
 PASSWORD_HERE = Rule("password_here", 10, 15 * 60, "wrong passwords")
-#: Wrong passwords for one account from one browser that is known to be the owner's: a stolen cookie is no way to guess on.
+#: Wrong passwords for one account from one browser that is known to be the owner's: a stolen cookie is no way to guess.
 PASSWORD_KNOWN_BROWSER = Rule("password_known_browser", 10, 15 * 60, "wrong passwords")
 #: Wrong passwords for one account from all browsers that are not known.
 PASSWORD_ACCOUNT = Rule("password_account", 50, 60 * 60, "wrong passwords")
