@@ -170,8 +170,8 @@ def _use(url: str, key: str) -> None:
         long = client.api_keys.create(name=LONG_NAME, scopes=["jobs:read"], environment="test")
         revoked = client.api_keys.create(name="Old phone", scopes=["jobs:read"], environment="test")
         client.api_keys.revoke(revoked.id)
-    for key in (long.key, made.key):
-        _be_refused(url, str(key))
+    for each in (long.key, made.key):
+        _be_refused(url, str(each))
 
 
 def _be_refused(url: str, key: str) -> None:
