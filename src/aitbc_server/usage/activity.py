@@ -114,7 +114,10 @@ class UsageActivity:
             if each.outcome != ALLOWED:
                 counts[each.minute_ms, each.kid, each.outcome, each.operation] += each.decisions
         newest = sorted(counts.items(), key=lambda item: (-item[0][0], -item[1], item[0][1:]))[:limit]
-        return [Refusals(from_ms(ms), key_id(kid), *what, count) for (ms, kid, *what), count in newest]
+        return [
+            Refusals(from_ms(ms), key_id(kid), outcome, operation, count)
+            for (ms, kid, outcome, operation), count in newest
+        ]
 
     async def start(self, actor: Actor) -> Start:
         """How far the actor's tenant has got. Keys of a development server do not count, nor do their calls."""
