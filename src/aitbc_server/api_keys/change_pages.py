@@ -209,8 +209,15 @@ def _not_regenerated(
     """For a reload of the page that showed the new secret, as for one that showed a new key: it was shown once."""
     if key.status is KeyStatus.REVOKED or key.secret_created_at == replaced:
         return _not_now(request, pages, key.id, error)
-    context = {"key": key, "secret": None, "deed": "regenerated", "confirmed": True}
-    return pages.render(request, "api_keys/shown_once.html", status_code=409, **context)
+    return pages.render(
+        request,
+        "api_keys/shown_once.html",
+        status_code=409,
+        key=key,
+        secret=None,
+        deed="regenerated",
+        confirmed=True,
+    )
 
 
 def _create_form(
