@@ -119,6 +119,19 @@ async def test_revoking_is_final_and_idempotent(manager: Speaker, clock: Clock) 
         assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
 
 
+async def test_a_revoked_key_shows_no_older_secret(manager: Speaker) -> None:
+    """Its grace period ended with the key: nothing says that a secret goes on."""
+    made = await manager.make()
+    path = f"/v1/api-keys/{made['id']}"
+    renewed = await manager("POST", f"{path}/regenerate", {"grace_period_seconds": 86_400})
+    assert renewed.json()["previous_secret"] is not None
+    assert (await manager("POST", f"{path}/revoke")).json()["previous_secret"] is None
+    assert (await manager("GET", path)).json()["previous_secret"] is None
+    listed = (await manager("GET", "/v1/api-keys", params={"status": "revoked"})).json()["items"]
+    assert [each["previous_secret"] for each in listed] == [None]
+    assert await manager.works(made["key"]) == 401
+
+
 async def test_an_expired_key_gets_a_new_expiry_and_works_again(manager: Speaker, clock: Clock) -> None:
     """Expiry is no end: whoever may change the key can move it."""
     made = await manager.make(expires_at=later(clock, 60))
@@ -210,7 +223,8 @@ async def test_each_change_has_one_audit_row_without_secrets(manager: Speaker, w
     assert {(row.actor_id, row.target_id) for row in rows} == {(manager.key.id, made["id"])}
     assert (rows[1].before, rows[1].after) == ({"name": "made"}, {"name": "renamed"})
     assert set(rows[2].after) == {"masked", "previous_secret"}
-    assert rows[3].after == {"status": "revoked"}
+    # The older secret ended with it.
+    assert rows[3].after == {"status": "revoked", "previous_secret": None}
     for row in rows:
         text = f"{row.before}{row.after}"
         assert made["key"][24:-4] not in text

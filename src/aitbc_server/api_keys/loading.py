@@ -97,6 +97,7 @@ def _status(row: ApiKeyRow, at: Timestamp) -> KeyStatus:
 
 
 def _previous_secret(row: ApiKeyRow, at: Timestamp) -> PreviousSecret | None:
-    if row.previous_expires_at is None or row.previous_expires_at <= at:
+    # Of a revoked key no secret works, whatever its grace period was.
+    if row.revoked_at is not None or row.previous_expires_at is None or row.previous_expires_at <= at:
         return None
     return PreviousSecret(expires_at=row.previous_expires_at, last_used_at=row.previous_last_used_at)
