@@ -48,9 +48,25 @@ async def test_a_right_key_passes_until_its_limit(parts: GateParts) -> None:
     assert first.taken.levels[0].remaining == 1
     assert third.refusal is not None
     assert third.refusal.code is Code.RATE_LIMIT_EXCEEDED
-    assert "Retry in 60 s" in third.refusal.detail
+    assert third.refusal.detail == "The rate limit is used up. Retry in 60 s, or ask for a larger plan."
     kid = "kid000000001"
     assert parts.counts() == {(kid, ANY.id, "allowed"): 2, (kid, ANY.id, "rate_limit_exceeded"): 1}
+
+
+@pytest.mark.parametrize(
+    ("plan", "own", "detail"),
+    [
+        (5, 2, "This API key's own limit is used up. Retry in 60 s."),
+        (2, 5, "The rate limit is used up. Retry in 60 s, or ask for a larger plan."),
+        (2, 2, "The rate limit is used up. Retry in 60 s, or ask for a larger plan."),
+    ],
+)
+async def test_a_refusal_says_which_limit_it_was(parts: GateParts, plan: int, own: int, detail: str) -> None:
+    """A larger plan is advised only where the plan had no room left."""
+    parts.add(TEXT, Credential(key(tenant(limit=plan), limit=own)))
+    third = [await check(parts) for _ in range(3)][-1]
+    assert third.refusal is not None
+    assert third.refusal.detail == detail
 
 
 async def test_a_key_in_use_costs_one_query(parts: GateParts) -> None:

@@ -154,6 +154,20 @@ async def test_both_nodes_take_from_one_limit(first: Node, second: Node, databas
     assert await first.shared() == {"allowed": 2, "rate_limit_exceeded": 1}
 
 
+@pytest.mark.parametrize("store", ["there", "away"])
+@pytest.mark.parametrize(("plan", "own", "whose"), [(5, 2, "This API key's own limit"), (2, 5, "The rate limit")])
+async def test_a_refusal_says_which_limit_it_was(
+    first: Node, database: Database, store: str, plan: int, own: int, whose: str
+) -> None:
+    """A larger plan is advised only where the plan had no room left; the node alone says the same."""
+    database.credentials[KEY] = Credential(key(tenant(limit=plan), limit=own))
+    if store == "away":
+        first.connection = None
+    third = [await first.gate.check(KEY, facts(ANY), 1) for _ in range(3)][-1]
+    assert third.refusal is not None
+    assert third.refusal.detail.startswith(f"{whose} is used up. Retry in ")
+
+
 async def test_a_change_on_one_node_is_in_effect_on_the_other(first: Node, second: Node, database: Database) -> None:
     """Both ways: a key that is revoked, and one that is let in again. ASVS 8.3.2."""
     assert await second.code() is None

@@ -148,7 +148,7 @@ class Gate:
             return self._check_found(self._now, credential, facts, cost, now_us)
         self._recorder.used(credential, now_us, facts.client_ip)
         taken = prepared.take(now_us, cost)
-        refusal = None if taken.allowed else rate_limited(taken)
+        refusal = None if taken.allowed else rate_limited(taken, prepared.limits, cost)
         return Decision(refusal, credential, prepared.tenant, prepared.limits, taken, cost)
 
     def _check_found(
@@ -159,7 +159,7 @@ class Gate:
         if refusal is None:
             taken = store.take_now(now_us, tenant.id, limits, cost, usage_id, operation.id, ALLOWED)
             if not taken.allowed:
-                refusal = rate_limited(taken)
+                refusal = rate_limited(taken, limits, cost)
             elif facts.tenant_id is None and facts.key_id is None and decision.is_lasting(credential):
                 credential.prepared = store.prepare(tenant, limits, usage_id, operation)
         else:
@@ -213,7 +213,7 @@ class Gate:
         if refusal is None:
             taken = await self._store.take(tenant.id, limits, cost, usage_id, operation, ALLOWED)
             if not taken.allowed:
-                refusal = rate_limited(taken)
+                refusal = rate_limited(taken, limits, cost)
         else:
             taken = await self._store.take(tenant.id, limits, 0, usage_id, operation, refusal.code)
         return Decision(refusal, credential, tenant, limits, taken, cost)
@@ -259,12 +259,18 @@ def _limits_for(record: KeyRecord, acting: TenantRecord) -> LimitSet:
     return limit_set(acting, record.kid, record.limit_per_minute, record.tenant.id)
 
 
-def rate_limited(taken: Taken) -> Refusal:
-    """The limits said no."""
-    return Refusal(
-        Code.RATE_LIMIT_EXCEEDED,
-        f"The rate limit is used up. Retry in {retry_after_s(taken)} s, or ask for a larger plan.",
+def rate_limited(taken: Taken, limits: LimitSet, cost: int) -> Refusal:
+    """The limits said no. Where the plan has room, the key's own limit did, and a larger plan would not help."""
+    plan_refused = any(
+        level.remaining < cost for limit, level in zip(limits.limits, taken.levels, strict=True) if not limit.window
     )
+    wait = f"Retry in {retry_after_s(taken)} s"
+    detail = (
+        f"The rate limit is used up. {wait}, or ask for a larger plan."
+        if plan_refused
+        else f"This API key's own limit is used up. {wait}."
+    )
+    return Refusal(Code.RATE_LIMIT_EXCEEDED, detail)
 
 
 def retry_after_s(taken: Taken) -> int:

@@ -201,7 +201,7 @@ class SharedGate(Gate):
         operation = facts.operation.id
 
         def decide(taken: Taken) -> Decision:
-            why = refusal if taken.allowed else rate_limited(taken)
+            why = refusal if taken.allowed else rate_limited(taken, limits, cost)
             if why is None and self._numbers is not None:
                 self._numbers.allowed[operation] += 1
             return Decision(why, held, tenant, limits, taken, cost)
@@ -226,7 +226,7 @@ class SharedGate(Gate):
         refusal, tenant, limits, usage_id = self._before_limits(held, facts, now_us)
         taken = self._alone.take_uncounted(now_us, tenant.id, limits.limits, 0 if refusal else cost)
         if not taken.allowed:
-            refusal = rate_limited(taken)
+            refusal = rate_limited(taken, limits, cost)
         operation, outcome = facts.operation.id, ALLOWED if refusal is None else refusal.code
 
         def count(done: Future[bool] | None = None) -> None:

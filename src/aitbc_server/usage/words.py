@@ -20,8 +20,8 @@ _OUTCOMES: dict[str, Outcome] = {
     ALLOWED: Outcome("Allowed", "", ""),
     Code.RATE_LIMIT_EXCEEDED: Outcome(
         "Rate limit used up",
-        "There were more requests in 60 seconds than the limit allows.",
-        "Wait as long as Retry-After says, or ask for a larger plan.",
+        "There were more requests in 60 seconds than the plan's limit, or the key's own, allows.",
+        "Wait as long as Retry-After says, raise the key's own limit where that is used up, or ask for a larger plan.",
     ),
     Code.INSUFFICIENT_SCOPE: Outcome(
         "Scope missing",
