@@ -130,6 +130,10 @@ async def test_a_change_beside_disabling_takes_the_scopes(manager: Speaker, worl
     wide = await world.add_key("acme", scopes={Scope.API_KEYS_VERIFY})
     both = await manager("PATCH", f"/v1/api-keys/{wide.id}", {"enabled": False, "name": "x"})
     assert both.status_code == 403
+    assert both.json()["detail"] == (
+        "An API key makes and manages only keys whose scopes are within its own, and the one in use does not have the "
+        "scope api_keys:verify."
+    )
     assert (await manager("PATCH", f"/v1/api-keys/{wide.id}", {"enabled": False})).status_code == 200
 
 

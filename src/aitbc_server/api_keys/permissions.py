@@ -83,7 +83,10 @@ def check_not_own(actor: Actor, row: ApiKeyRow) -> None:
 
 
 def check_within(actor: Actor, scopes: Iterable[str]) -> None:
-    """The actor may give all of ``scopes``: nobody hands out, or takes over, more than they may."""
+    """The actor may give all of ``scopes``: nobody hands out, or takes over, more than they may.
+
+    Raises ``insufficient_scope`` that names the first that is missing, and says why it is needed.
+    """
     missing = frozenset(scopes) - grantable(actor)
     for scope in Scope:
         if scope in missing and actor.role is not None and (actor.kid is None or scope in actor.scopes):
@@ -91,7 +94,11 @@ def check_within(actor: Actor, scopes: Iterable[str]) -> None:
                 Code.INSUFFICIENT_SCOPE, f"Your role here is {actor.role}, which gives no API key the scope {scope}."
             )
         if scope in missing:
-            raise insufficient_scope(scope)
+            raise DomainError(
+                Code.INSUFFICIENT_SCOPE,
+                "An API key makes and manages only keys whose scopes are within its own, and the one in use does not "
+                f"have the scope {scope}.",
+            )
     if missing:
         # A scope of a later release, in the database after a downgrade: unknown denies.
         raise DomainError(Code.INSUFFICIENT_SCOPE, "The API key has a scope that is not known here.")
