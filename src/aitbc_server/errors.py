@@ -64,6 +64,11 @@ def not_found() -> DomainError:
     return DomainError(Code.NOT_FOUND, "There is no such object.")
 
 
+def no_such_path() -> DomainError:
+    """No route takes the path, whoever asks: that tells nothing of what there is."""
+    return DomainError(Code.NOT_FOUND, "There is no such path.")
+
+
 def insufficient_scope(scope: str) -> DomainError:
     """The key is good, but lacks ``scope``."""
     return DomainError(Code.INSUFFICIENT_SCOPE, f"This needs the scope {scope}, which the API key does not have.")

@@ -46,6 +46,30 @@ def test_each_code_of_the_api(
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (("api-keys", "get", "key_nope"), "error: no key key_nope"),
+        (("api-keys", "update", "key_nope", "--name", "x"), "error: no key key_nope"),
+        (("api-keys", "usage", "aitbc_live_0123456789ab_…wxyz"), "error: no key key_0123456789ab"),
+        (("jobs", "get", "job_\x1b[31m"), "error: no job job_\\x1b[31m"),
+        (("whoami",), "error: There is no such object."),
+    ],
+)
+def test_what_is_not_there_is_named(args: tuple[str, ...], line: str, cli: Cli, server: ScriptedServer) -> None:
+    """By the id that the command was given, with no further question to the server."""
+    server.answers(Answer({**problem(404, "not_found"), "detail": "There is no such object."}, 404))
+    ran = cli(*args)
+    assert (ran.code, ran.err.splitlines()[0]) == (5, line)
+    assert len(server.requests) == 1
+
+
+def test_a_path_that_the_server_does_not_have_is_no_missing_key(cli: Cli, server: ScriptedServer) -> None:
+    """A wrong address of the server is not taken for a wrong id."""
+    server.answers(Answer({**problem(404, "not_found"), "detail": "There is no such path."}, 404))
+    assert cli("api-keys", "get", "key_1").err.startswith("error: There is no such path.")
+
+
 def test_a_rate_limit_says_when_and_does_not_wait(cli: Cli, server: ScriptedServer) -> None:
     """Exit 4 at once, with the seconds; guesses are told apart."""
     server.answers(Answer(problem(429, "rate_limit_exceeded"), 429, {"Retry-After": "17"}))

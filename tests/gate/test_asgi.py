@@ -167,6 +167,7 @@ async def test_no_other_spelling_of_a_path_reaches_the_app(served: Served, path:
     assert (await served.get(path)).status == 401
     answer = await served.get(path, KEY)
     assert (answer.status, answer.json["code"]) == (404, "not_found")
+    assert answer.json["detail"] == "There is no such path."
     assert served.app.contexts == []
     assert served.counts() == {("kid000000001", UNMATCHED.operation.id, "allowed"): 1}
 

@@ -13,6 +13,9 @@ from click.shell_completion import CompletionItem
 from aitbc.cli.errors import EXIT_USAGE, CommandError, missing_server
 from aitbc.cli.settings import GlobalOption, global_options
 
+# What the arguments of commands name.
+_OBJECTS = {"key_id": "key", "job_id": "job"}
+
 
 class Entry(NamedTuple):
     """A subcommand: ``module:attribute`` of its click command, the help's section for it, its one line of help.
@@ -119,6 +122,17 @@ class _Help(click.Command):
 
 class Command(_Help):
     """A command of ``aitbc``."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does; an error that an object is not there learns which one was asked for."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if getattr(error, "code", None) == "not_found":
+                for name, what in _OBJECTS.items():
+                    if name in ctx.params:
+                        error.add_note(f"no {what} {ctx.params[name]}")
+            raise
 
 
 class Group(_Help, click.Group):

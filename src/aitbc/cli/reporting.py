@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from aitbc.cli.settings import Settings
 
 _SERVER_ERRORS = 500
+# The server's sentence where an id is nobody's, or another tenant's.
+_NO_OBJECT = "There is no such object."
 
 
 def report(error: Exception, settings: Settings) -> int:
@@ -93,6 +95,9 @@ def _report_api_error(error: AITBCError, settings: Settings) -> int:
             elsewhere = settings.signed_in_elsewhere
             if elsewhere is not None and settings.api_key is None:
                 message += f" for {settings.url}: the profile {settings.profile_name} has one for {elsewhere}"
+        if message == _NO_OBJECT:
+            # The command says which one; the server's other sentences say more than that.
+            message = next(iter(getattr(error, "__notes__", ())), message)
         problems = [f"{problem.field}: {problem.message}" for problem in error.errors]
         # One problem is the server's whole sentence already.
         message += "".join(f"\n  {problem}" for problem in problems if problem != message)

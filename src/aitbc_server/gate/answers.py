@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from aitbc_server.errors import Code, DomainError, not_found
+from aitbc_server.errors import Code, DomainError, no_such_path
 from aitbc_server.gate.decision import Refusal
 from aitbc_server.gate.gate import Decision, retry_after_s
 from aitbc_server.gate.headers import Headers
@@ -39,7 +39,7 @@ def refused(refusal: Refusal, decision: Decision | None = None) -> DomainError:
 
 def unmatched(methods: Collection[str]) -> DomainError:
     """No route takes this request; ``methods`` are those that its path would take."""
-    return method_not_allowed(methods) if methods else not_found()
+    return method_not_allowed(methods) if methods else no_such_path()
 
 
 def method_not_allowed(methods: Collection[str]) -> DomainError:

@@ -13,7 +13,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.params import ParameterKwarg
 
 from aitbc.schemas.problem import FieldError
-from aitbc_server.errors import Code, DomainError, not_found
+from aitbc_server.errors import Code, DomainError, no_such_path
 from aitbc_server.gate import answers
 from aitbc_server.gate.context import CONTEXT, Context
 from aitbc_server.problem import MEDIA_TYPE
@@ -58,7 +58,7 @@ def http_error(request: AnyRequest, error: HTTPException) -> Response[bytes] | R
     if error.status_code == 405:
         return domain_error(request, answers.method_not_allowed(_allowed(error)))
     if error.status_code == 404:
-        return domain_error(request, not_found())
+        return domain_error(request, no_such_path())
     if error.status_code == 400:
         return domain_error(request, DomainError(Code.BAD_REQUEST, _BAD_REQUEST))
     return unexpected_error(request, error)

@@ -15,7 +15,7 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from aitbc.schemas.problem import FieldError
-from aitbc_server.errors import Code, not_found
+from aitbc_server.errors import Code, no_such_path
 from aitbc_server.gate.answers import method_not_allowed
 from aitbc_server.gate.body import refuse_announced_size
 from aitbc_server.gate.context import CONTEXT
@@ -130,7 +130,7 @@ def only_what_the_gate_decided(connection: ASGIConnection[Any, Any, Any, Any], h
         # The framework adds a handler for OPTIONS to every path; nothing here needs it.
         raise method_not_allowed(methods_of(connection.app, connection.scope["path_template"]))
     if getattr(connection.scope.get(CONTEXT), "operation", None) is not operation:
-        raise not_found()
+        raise no_such_path()
 
 
 def methods_of(app: Litestar, path_format: str) -> set[str]:
