@@ -36,6 +36,7 @@ BARE = {
     "a space in a name": (GET + b"a b: c\r\n\r\n", 400),
     "a space before the colon": (GET + b"X-Tenant-ID : alice\r\n\r\n", 400),
     "a folded line": (GET + b"X-Tenant-ID: alice\r\n bob\r\n\r\n", 400),
+    "NUL in a key": (GET + b"X-API-Key: a\x00b\r\n\r\n", 400),
     "NUL in a value": (GET + b"X-Tenant-ID: a\x00b\r\n\r\n", 400),
     "two lengths": (VERIFY + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400),
     "a negative length": (VERIFY + b"Content-Length: -2\r\n\r\n{}", 400),
