@@ -68,8 +68,23 @@ def test_json_lists_the_findings(cli: Cli, folder: Path) -> None:
     (folder / "a").write_text(KEY)
     finding = {"path": "a", "line": 1, "column": 1, "key_id": "key_0123456789ab", "environment": "live"}
     assert cli("scan", "--output", "json").json == [{**finding, "masked": SHOWN}]
+    shown = cli("scan", "--output", "json")
+    # As every other command prints it, in a pipe that can show it.
+    assert "_…" in shown.out or "\\u2026" in shown.out
     (folder / "a").unlink()
     assert cli("scan", "--output", "json").json == []
+
+
+@pytest.mark.parametrize("ignored_by", ["its parent", "itself"])
+def test_a_folder_that_git_ignores_is_looked_at_where_it_is_named(cli: Cli, repository: Path, ignored_by: str) -> None:
+    """`aitbc scan build` finds what is in it, as naming its files does; without its name it is left out."""
+    (repository / "build" / "deep").mkdir(parents=True)
+    (repository / "build" / "deep" / "conf.ini").write_text(KEY)
+    ignoring, what = (repository, "build") if ignored_by == "its parent" else (repository / "build", "*")
+    (ignoring / ".gitignore").write_text(what)
+    assert cli("scan").code == 0
+    assert cli("scan", "build").out == f"build/deep/conf.ini:1:1 {SHOWN}\n"
+    assert cli("scan", "build/deep").code == 1
 
 
 def test_what_git_ignores_is_left_out_unless_it_is_named(cli: Cli, repository: Path) -> None:

@@ -20,7 +20,7 @@ from aitbc.cli.times import rfc3339
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 # What may stand in a text, but not in a name: line breaks, and bytes of a file's name that are no text.
 _BREAKS = re.compile("[\t\n\u2028\u2029\ud800-\udfff]")
-_UNESCAPED_BY_JSON = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_UNESCAPED_BY_JSON = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _PIPE_WIDTH = 10_000
 
 
@@ -64,9 +64,14 @@ def print_json(value: Any) -> None:
 
     # The hook sees the server's own kind of datetime, which operators' commands print.
     plain = msgspec.to_builtins(value, builtin_types=(datetime,), enc_hook=_json_default)
+    click.echo(as_json(plain))
+
+
+def as_json(plain: Any) -> str:
+    """Indented JSON for standard output: as it is where that can show it, but for what steers a terminal."""
     encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
     text = json.dumps(plain, indent=2, default=_json_default, ensure_ascii=encoding != "utf8")
-    click.echo(_UNESCAPED_BY_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+    return _UNESCAPED_BY_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _json_default(value: object) -> str:

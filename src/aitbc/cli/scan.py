@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import click
 
 from aitbc.cli.errors import EXIT_ERROR, EXIT_USAGE
 from aitbc.cli.lazy import Command
-from aitbc.cli.output import clean_line, counted, note
+from aitbc.cli.output import as_json, clean_line, counted, note
 from aitbc.cli.reporting import say_error, say_hint
 from aitbc.cli.scan_files import Source, files_below, staged_files, standard_input
 from aitbc.cli.scan_stream import Finding, find_keys
@@ -81,7 +80,7 @@ class _Tally:
     def finish(self) -> None:
         """Print the summary and leave with the exit code."""
         if self._settings.json:
-            click.echo(json.dumps([{"path": name, **found._asdict()} for name, found in self._findings], indent=2))
+            click.echo(as_json([{"path": name, **found._asdict()} for name, found in self._findings]))
         files = counted(self._files, "file")
         if not self._findings:
             note(f"no keys found in {files}")

@@ -61,7 +61,8 @@ def files_below(path: Path) -> Iterator[Source]:
     if not path.is_dir():
         yield _file(path)
         return
-    listed = _listed_by_git(path)
+    # To ask git for the files of a folder that it ignores as a whole gives none: but that folder was named.
+    listed = None if _git_in(path, "check-ignore", "--quiet", ".") is not None else _listed_by_git(path)
     for file in _walk(path) if listed is None else listed:
         if file.is_symlink():
             continue
@@ -84,17 +85,23 @@ def _opened(path: Path) -> BinaryIO:
 
 def _listed_by_git(folder: Path) -> list[Path] | None:
     """The files below ``folder`` that git knows or would add; None where there is no git or no repository."""
+    answer = _git_in(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    if answer is None:
+        return None
+    names = {os.fsdecode(name) for name in answer.split(b"\0") if name}
+    return [folder / name for name in sorted(names)]
+
+
+def _git_in(folder: Path, *arguments: str) -> bytes | None:
+    """What git answers about a folder; None where there is no git or no repository, or where it says no."""
     # Inside a hook, git's own variables point to the repository of the hook, wherever ``folder`` is.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    command = [_GIT, "-C", str(folder), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    command = [_GIT, "-C", str(folder), *arguments]
     try:
         answer = subprocess.run(command, capture_output=True, check=False, env=environment)  # noqa: S603 - see _GIT
     except OSError:
         return None
-    if answer.returncode != 0:
-        return None
-    names = {os.fsdecode(name) for name in answer.stdout.split(b"\0") if name}
-    return [folder / name for name in sorted(names)]
+    return answer.stdout if answer.returncode == 0 else None
 
 
 def _walk(folder: Path) -> Iterator[Path]:
