@@ -64,11 +64,11 @@ def _api_key(passed: str | None, environ: Mapping[str, str]) -> str:
 
 def _base_url(passed: str | None, environ: Mapping[str, str]) -> str:
     if passed is not None:
-        return _checked_url(passed, "base_url")
-    return _checked_url(environ.get("AITBC_BASE_URL") or DEFAULT_BASE_URL, "AITBC_BASE_URL")
+        return checked_url(passed, "base_url")
+    return checked_url(environ.get("AITBC_BASE_URL") or DEFAULT_BASE_URL, "AITBC_BASE_URL")
 
 
-def _checked_url(text: str, source: str) -> str:
+def checked_url(text: str, source: str) -> str:
     """``text`` without a slash at its end. What is refused may hold a password, so only its kind is told."""
     expected = f"{source} must be an address such as {DEFAULT_BASE_URL}"
     if not text.isprintable() or " " in text:

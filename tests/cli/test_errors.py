@@ -77,7 +77,7 @@ def test_a_rate_limit_says_when_and_does_not_wait(cli: Cli, server: ScriptedServ
     assert ran.code == 4
     assert "hint: try again in 17 s; " in ran.err
     server.answers(Answer(problem(429, "too_many_failures"), 429))
-    assert "too many wrong keys came from this address; try again in a minute" in cli("whoami").err
+    assert "hint: the key comes from the environment variable AITBC_API_KEY; is it one of" in cli("whoami").err
 
 
 def test_invalid_fields_are_named(cli: Cli, server: ScriptedServer) -> None:
@@ -140,9 +140,16 @@ def test_no_server(cli: Cli, server: ScriptedServer) -> None:
     assert f"no answer from {server.url}" in cli("whoami").err
 
 
-def test_a_base_url_that_is_none(cli: Cli, server: ScriptedServer) -> None:
-    """What was expected."""
-    assert "must be an address such as http://" in cli("whoami", "--base-url", "localhost:8000").err
+def test_a_base_url_that_is_none(cli: Cli, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A usage error like any other: exit 2, where it is from, what was expected; no request."""
+    for args, source, variable in ((("--base-url", "foo"), "--base-url", ""), ((), "AITBC_BASE_URL", "localhost:8000")):
+        if variable:
+            monkeypatch.setenv("AITBC_BASE_URL", variable)
+        ran = cli("whoami", *args)
+        assert ran.code == 2
+        assert ran.err.startswith(f"error: {source} must be an address such as http://")
+        assert ran.err.endswith("hint: `aitbc whoami --help` shows how it is used\n")
+    assert not server.requests
 
 
 def test_a_name_that_is_nearly_right_is_suggested(cli: Cli) -> None:

@@ -62,6 +62,20 @@ def test_short_help_is_not_cut(path: str, command: click.Command) -> None:
     assert len(command.get_short_help_str(limit=200)) <= 62, path
 
 
+@pytest.mark.parametrize(("path", "command"), ALL, ids=[path for path, _ in ALL])
+def test_groups_show_whole_summaries(path: str, command: click.Command) -> None:
+    """No sentence in a list of commands ends in dots."""
+    shown = command.get_help(click.Context(command, info_name=path))
+    assert "..." not in shown.partition("Commands:")[2].partition("Options:")[0]
+
+
+def test_a_number_that_is_none(cli: Cli) -> None:
+    """What is wanted is called what people call it."""
+    ran = cli("dev", "--port", "abc")
+    assert (ran.code, ran.err.splitlines()[0]) == (2, "error: invalid value for '--port': 'abc' is not a valid integer")
+    assert "0<=x<=65535" in cli("dev", "--port", "65536").err
+
+
 def test_help_fits_80_columns(cli: Cli) -> None:
     """All of it."""
     assert max(map(len, cli("--help").out.splitlines())) <= 80

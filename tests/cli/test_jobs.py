@@ -195,7 +195,13 @@ def test_a_wait_that_ends_too_early_says_that_the_job_goes_on(cli: Cli, server: 
     ran = cli("jobs", "wait", "job_1", "--timeout", "1s")
     assert ran.code == 1
     assert "still QUEUED" in ran.err
-    assert "aitbc jobs wait" in ran.err
+    assert "`aitbc jobs wait job_1` waits for it again" in ran.err
+
+
+def test_a_result_that_is_not_there_yet_can_be_waited_for(cli: Cli, server: ScriptedServer) -> None:
+    """The hint is a command to paste."""
+    server.answers(Answer(problem(425, "not_ready"), 425))
+    assert cli("jobs", "result", "job_1").err.endswith("hint: `aitbc jobs wait job_1` waits for it\n")
 
 
 def test_list_get_and_cancel(cli: Cli, server: ScriptedServer) -> None:

@@ -88,8 +88,8 @@ def test_a_server_that_is_away_is_told_at_once(cli: Cli, home: Path) -> None:
 def test_an_address_that_is_none(url: str, cli: Cli, home: Path) -> None:
     """As everywhere else."""
     ran = cli("login", "--base-url", url)
-    assert ran.code == 1
-    assert "base_url must be an address such as" in ran.err
+    assert ran.code == 2
+    assert "--base-url must be an address such as" in ran.err
 
 
 def test_an_outage_while_waiting_is_sat_out(cli: Cli, server: ScriptedServer, home: Path) -> None:

@@ -10,6 +10,7 @@ import click
 
 from aitbc.cli.key_views import KEY_ID
 from aitbc.cli.lazy import Group
+from aitbc.cli.options import IntRange
 from aitbc.cli.output import Cell, note, print_json, print_table
 from aitbc.cli.settings import Settings, pass_settings
 from aitbc.cli.times import MOMENT, before, short
@@ -31,9 +32,7 @@ def audit() -> None:
 @click.option("--key-id", type=KEY_ID, metavar="KEY_ID", help="Only what was done to this key.")
 @click.option("--from", "from_", type=MOMENT, metavar="WHEN", help="The start: RFC 3339, or 7d for 7 days ago.")
 @click.option("--to", type=MOMENT, metavar="WHEN", help="The end, not included.")
-@click.option(
-    "--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N", help="At most so many."
-)
+@click.option("--limit", type=IntRange(min=1), default=50, show_default=True, metavar="N", help="At most so many.")
 @pass_settings
 def list_events(
     settings: Settings,

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from aitbc.cli.lazy import Command
+from aitbc.cli.options import IntRange
 from aitbc.cli.output import print_json
 from aitbc.cli.server_start import clear_faults, keep_files_private
 from aitbc.cli.settings import Settings, pass_settings
@@ -18,7 +19,7 @@ from aitbc.cli.settings import Settings, pass_settings
 @click.command(cls=Command)
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=IntRange(0, 65535),
     default=8000,
     show_default=True,
     metavar="PORT",

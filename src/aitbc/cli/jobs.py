@@ -11,6 +11,7 @@ import click
 from aitbc.cli.job_input import SubmitFields, build_job, submit_fields
 from aitbc.cli.job_wait import print_result, wait
 from aitbc.cli.lazy import Group
+from aitbc.cli.options import IntRange
 from aitbc.cli.output import Cell, Styled, note, print_details, print_json, print_table
 from aitbc.cli.settings import Settings, pass_settings
 from aitbc.cli.times import DURATION, MOMENT, before, relative, short
@@ -86,9 +87,7 @@ def submit(
 @click.option("--state", type=click.Choice(STATES, case_sensitive=False), help="Only jobs in this state.")
 @click.option("--after", type=MOMENT, metavar="WHEN", help="Requested after: RFC 3339, or 24h for 24 hours ago.")
 @click.option("--before", "until", type=MOMENT, metavar="WHEN", help="Requested before.")
-@click.option(
-    "--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N", help="At most so many."
-)
+@click.option("--limit", type=IntRange(min=1), default=50, show_default=True, metavar="N", help="At most so many.")
 @pass_settings
 def list_jobs(
     settings: Settings,
@@ -149,6 +148,7 @@ def result(settings: Settings, /, job_id: str) -> None:
 
     With `--output json` it comes with the job's state and the miner's receipt.
     """
+    settings.job_id = job_id
     with settings.client() as client:
         print_result(settings, client.jobs.result(job_id))
 

@@ -15,6 +15,8 @@ from aitbc.cli.settings import GlobalOption, global_options
 
 # What the arguments of commands name.
 _OBJECTS = {"key_id": "key", "job_id": "job"}
+# More characters than any summary has.
+_WHOLE = 1000
 
 
 class Entry(NamedTuple):
@@ -150,6 +152,12 @@ class Group(_Help, click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every name, in the order of the code: what is used most comes first."""
         return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """As click does, but each with its whole first sentence, on two lines if need be."""
+        shown = [(name, command) for name, command in self.commands.items() if not command.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.get_short_help_str(_WHOLE)) for name, command in shown])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -73,14 +73,9 @@ def machine_name() -> str:
 
 
 def _server(settings: Settings) -> str:
-    """The server to sign in to. Raises AITBCError for an address that is none."""
-    from aitbc._config import resolve
-
-    url = settings.url
+    """The server to sign in to. Raises CommandError for an address that is none."""
     # Checked as the client will check it, so that what is kept can be used.
-    checked = resolve(
-        api_key="-", base_url=url, tenant_id=None, timeout=None, max_retries=0, environ=os.environ
-    ).base_url
+    checked = settings.check_url()
     parts = urlsplit(checked)
     if parts.scheme == "http" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}:
         say_warning(settings, f"the key travels unencrypted to {checked}; use https:// if the server has it")

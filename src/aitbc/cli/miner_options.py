@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from aitbc.cli.options import combined
+from aitbc.cli.options import IntRange, combined
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,7 +27,7 @@ def miner_properties(function: F) -> F:
         click.option("--region", metavar="NAME", help="Where it is."),
         click.option(
             "--concurrency",
-            type=click.IntRange(1, 1000),
+            type=IntRange(1, 1000),
             default=1,
             show_default=True,
             metavar="N",

@@ -13,6 +13,12 @@ from aitbc.schemas.scopes import Scope
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+class IntRange(click.IntRange):
+    """click's own, which calls what it wants an "integer range"."""
+
+    name = "integer"
+
+
 def parse_json_object(text: str) -> dict[str, Any]:
     """The JSON object in ``text``. Raises ValueError, in words for people, for anything else."""
     try:
@@ -77,7 +83,7 @@ def key_properties(function: F) -> F:
         ),
         click.option(
             "--limit-per-minute",
-            type=click.IntRange(min=1),
+            type=IntRange(min=1),
             metavar="N",
             help="A limit of the key's own, below that of the tenant's plan.",
         ),

@@ -22,12 +22,14 @@ _BY_CODE = {
     "ip_not_allowed": "this key works from its allowed addresses only; `aitbc api-keys update KEY_ID --allowed-ip` "
     "changes them",
     "ambiguous_credentials": "send one API key only",
-    "not_ready": "`aitbc jobs wait JOB_ID` waits for it",
 }
 
 
 def remedy(error: APIStatusError, settings: Settings) -> str | None:
     """One line that says what to do about ``error``, or None."""
+    if error.code == "too_many_failures":
+        # The error says to wait; why this key may be one of the wrong ones is more.
+        return _wrong_key(settings) if settings.key else None
     if isinstance(error, RateLimitError):
         return _try_again(error)
     if error.code == "missing_api_key":
@@ -39,6 +41,8 @@ def remedy(error: APIStatusError, settings: Settings) -> str | None:
     if error.code == "tenant_mismatch":
         source = _without_tenant(settings)
         return f"this key does not act for that tenant: {source}, or use a key of that tenant"
+    if error.code == "not_ready":
+        return f"`aitbc jobs wait {settings.job_id or 'JOB_ID'}` waits for it"
     if error.code == "not_found":
         return (
             "a key sees only what is its tenant's and of its own environment, live or test; `aitbc whoami` shows both"
@@ -65,8 +69,6 @@ def _without_tenant(settings: Settings) -> str:
 def _try_again(error: RateLimitError) -> str:
     wait = error.retry_after
     when = f"in {wait} s" if wait is not None else "in a minute"
-    if error.code == "too_many_failures":
-        return f"too many wrong keys came from this address; try again {when}"
     return f"try again {when}; `aitbc whoami` shows the limits"
 
 

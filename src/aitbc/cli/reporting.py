@@ -104,7 +104,8 @@ def _report_api_error(error: AITBCError, settings: Settings) -> int:
         if error.status is not None and error.status >= _SERVER_ERRORS and error.request_id:
             message += f" (request id {error.request_id})"
     elif isinstance(error, JobTimeoutError):
-        hint = "the job goes on; `aitbc jobs wait JOB_ID` waits for it again"
+        job_id = error.job.job_id if error.job is not None else "JOB_ID"
+        hint = f"the job goes on; `aitbc jobs wait {job_id}` waits for it again"
     elif isinstance(error, APIConnectionError):
         message = f"no answer from {settings.url} ({error.__cause__ or error})"
         hint = "is the server running? `aitbc dev` starts one here; for another one set AITBC_BASE_URL or --base-url"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aitbc.cli.errors import CommandError
+from aitbc.cli.errors import EXIT_USAGE, CommandError
 
 if TYPE_CHECKING:
     from aitbc import AITBCClient
@@ -32,7 +32,7 @@ def _utc_now() -> datetime:
 class Settings:
     """The global options as given (None: not given), before or after the command; the later one wins.
 
-    ``makes_profile``: the command may make the profile that it names.
+    ``makes_profile``: the command may make the profile that it names. ``job_id``: the job that it is about, for hints.
     """
 
     api_key: str | None = None
@@ -42,6 +42,7 @@ class Settings:
     no_color: bool = False
     profile: str | None = None
     makes_profile: bool = False
+    job_id: str | None = None
     clock: Callable[[], datetime] = _utc_now
 
     @property
@@ -157,6 +158,26 @@ class Settings:
             )
         return profile
 
+    def check_url(self) -> str:
+        """The server's base URL, without a slash at its end. Raises CommandError that names where a bad one is from."""
+        from aitbc._config import checked_url
+        from aitbc.exceptions import AITBCError
+
+        try:
+            return checked_url(self.url, self._url_source)
+        except AITBCError as error:
+            context = click.get_current_context(silent=True)
+            hint = None if context is None else f"`{context.command_path} --help` shows how it is used"
+            raise CommandError(str(error), hint=hint, exit_code=EXIT_USAGE) from error
+
+    @property
+    def _url_source(self) -> str:
+        if self.base_url is not None:
+            return "--base-url"
+        if self.url == os.environ.get("AITBC_BASE_URL"):
+            return "AITBC_BASE_URL"
+        return f"base_url of the profile {self.profile_name}"
+
     def client(self, *, max_retries: int = 0) -> AITBCClient:
         """A client as these settings say. Raises AuthenticationError where there is no key.
 
@@ -165,6 +186,7 @@ class Settings:
         """
         from aitbc import AITBCClient
 
+        self.check_url()
         return AITBCClient(
             # What the client finds in the environment by itself is left to it: its errors name the variable then.
             api_key=self.profile_key if self.key_is_of_profile else self.api_key,
