@@ -91,6 +91,10 @@ def test_a_body_that_is_too_deep_is_refused(sdk: Sdk) -> None:
     """Nesting beyond what the encoder can walk is a clear error."""
     with pytest.raises(ValidationError, match="cannot be sent as JSON"):
         sdk(lambda client: client.jobs.create(_deep()))
+    no_jobs: list[tuple[Any, str]] = [(None, "NoneType"), ([], "list"), ("{}", "str")]
+    for job, kind in no_jobs:
+        with pytest.raises(TypeError, match=f"job must be a dict or a CreateJob, not {kind}"):
+            sdk(lambda client: client.jobs.create(job))  # noqa: B023 - it is called at once
 
 
 def test_a_body_is_sent_unchanged(sdk: Sdk) -> None:

@@ -28,8 +28,10 @@ class Jobs(Resource[M]):
         retries never submit twice.
 
         Raises ValidationError for a job that is not valid, ConflictError for an idempotency key that was used
-        with another job.
+        with another job, TypeError for what is no job at all.
         """
+        if not isinstance(job, Mapping | CreateJob):
+            raise TypeError(f"job must be a dict or a CreateJob, not {type(job).__name__}")
         return Call(
             "POST",
             "/v1/jobs",
