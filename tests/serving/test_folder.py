@@ -55,10 +55,14 @@ def test_a_lock_file_with_nonsense_in_it_breaks_nothing(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
-    """A folder of ours is 0700, one that is there keeps its rights, and nothing is left in it by the check."""
+    """A folder of ours is 0700 and ignores itself in git, and nothing else is left in it by the check."""
     folder.prepare(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
-    assert not list((tmp_path / "a" / "b").iterdir())
+    assert [file.name for file in (tmp_path / "a" / "b").iterdir()] == [".gitignore"]
+    assert (tmp_path / "a" / "b" / ".gitignore").read_text(encoding="utf-8") == "*\n"
+    (tmp_path / "a" / ".gitignore").write_text("mine", encoding="utf-8")
+    folder.prepare(tmp_path / "a")
+    assert (tmp_path / "a" / ".gitignore").read_text(encoding="utf-8") == "mine"
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StartError, match="cannot be written to: not a directory"):
         folder.prepare(tmp_path / "file" / "data")

@@ -34,11 +34,13 @@ def refused(data_dir: Path, code: int = 1, **variables: str) -> list[str]:
 
 def test_a_second_server_on_the_folder_is_refused(server: ServerProcess) -> None:
     """Two servers on one SQLite folder would each let N requests through: the second says who was first."""
-    lines = refused(server.data_dir)
-    assert lines == [
+    expected = [
         f"error: another server (process {server.process.pid}) is running on the data folder {server.data_dir}",
         "hint: stop it, or give this one a folder of its own",
     ]
+    assert refused(server.data_dir) == expected
+    # Whoever chose another port on its advice would only get here.
+    assert refused(server.data_dir, AITBC_PORT=str(server.port)) == expected
     assert server.process.poll() is None
 
 
@@ -51,6 +53,7 @@ def test_a_taken_port_is_refused_even_if_a_server_of_ours_has_it(server: ServerP
         foreign.listen()
         port = foreign.getsockname()[1]
         assert refused(tmp_path / "other", AITBC_PORT=str(port))[0].endswith("is taken by another program")
+    assert not (tmp_path / "other").exists()
 
 
 def test_bad_settings_are_all_named_and_exit_with_2(tmp_path: Path) -> None:
@@ -70,6 +73,31 @@ def test_bad_settings_are_all_named_and_exit_with_2(tmp_path: Path) -> None:
             " share limits and data; got 3"
         ),
     ]
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "no such file or directory"),
+        (b"short", "a secret key needs 32 characters or more"),
+        (b"", "no secret key is given"),
+        (b"\xff" * 40, "it is no text"),
+    ],
+)
+def test_a_secret_key_file_that_cannot_be_used_is_a_setting(tmp_path: Path, content: bytes | None, why: str) -> None:
+    """The variable is named, nothing of the file is shown, no folder is made; the same for operators' commands."""
+    named = tmp_path / "named"
+    if content is not None:
+        named.write_bytes(content)
+    line = (
+        "error: AITBC_SECRET_KEY_FILE: expected a file with secret keys of 32 characters or more, one a line; "
+        f"got {str(named)!r}: {why}"
+    )
+    variables = {"AITBC_SECRET_KEY_FILE": str(named)}
+    assert refused(tmp_path / "data", 2, **variables) == [line]
+    ran = admin(tmp_path / "data", "create-tenant", "--id", "acme", "--plan", "free", variables=variables)
+    assert (ran.returncode, ran.stderr) == (2, f"{line}\n")
     assert not (tmp_path / "data").exists()
 
 

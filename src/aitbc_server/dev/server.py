@@ -15,7 +15,6 @@ from aitbc_server.dev import env_file
 from aitbc_server.dev.keys import TENANT, check_given, dev_keys
 from aitbc_server.dev.miner import local_miner
 from aitbc_server.secret_keys import SecretKeys
-from aitbc_server.serving import folder
 from aitbc_server.serving.installation import Installation
 from aitbc_server.serving.server import Role, run
 from aitbc_server.setting_rows import SETTINGS
@@ -45,8 +44,6 @@ def run_dev(settings: Settings, *, miner: bool, announce: Callable[[str, Mapping
     check_given(os.environ)
     keys: dict[str, str] = {}
     path = settings.data_dir / "dev.env"
-    folder.prepare(settings.data_dir)
-    (settings.data_dir / ".gitignore").write_text("*\n", encoding="utf-8")
 
     async def prepare(database: Database, secret_keys: SecretKeys, url: str) -> None:
         # Nothing is cached yet: whoever serves later reads what is written here.

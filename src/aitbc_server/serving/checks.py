@@ -20,7 +20,7 @@ from aitbc_server.db.migrate import SchemaState
 from aitbc_server.ids import key_id
 from aitbc_server.secret_keys import SecretKeyError, SecretKeys
 from aitbc_server.serving.errors import StartError
-from aitbc_server.settings import Settings
+from aitbc_server.settings import SettingError, Settings, reason
 
 logger = logging.getLogger(__name__)
 
@@ -91,10 +91,14 @@ async def load_secret_keys(settings: Settings, database: Database) -> SecretKeys
             f"the secret key {settings.own_secret_key_file} is missing, and the database holds API keys made under it",
             hint="restore the file, or name the key with AITBC_SECRET_KEY_FILE",
         )
+    ensure_named_secret_key(settings)
     try:
         secret_keys = settings.load_secret_keys()
-    except (SecretKeyError, OSError) as error:
-        raise StartError(f"the secret key cannot be used: {error}") from error
+    except (SecretKeyError, OSError, UnicodeDecodeError) as error:
+        raise StartError(
+            f"the secret key {settings.own_secret_key_file} cannot be used: {reason(error)}",
+            hint="restore the file, or name the key with AITBC_SECRET_KEY_FILE",
+        ) from error
     if versions and not versions.keys() & set(secret_keys.versions):
         raise StartError(
             "the secret key is not the one that this database's API keys were made under",
@@ -107,6 +111,21 @@ async def installation(database: Database) -> str:
     """Which installation the database is. Raises StartError."""
     async with explained(database):
         return await installation_id(database)
+
+
+def ensure_named_secret_key(settings: Settings) -> None:
+    """Raise SettingError where AITBC_SECRET_KEY_FILE names a file that cannot be used."""
+    if settings.secret_key or settings.secret_key_file is None:
+        return
+    try:
+        SecretKeys.parse(settings.secret_key_file.read_text(encoding="utf-8"))
+    except (SecretKeyError, OSError, UnicodeDecodeError) as error:
+        # A decoder's own words would show bytes of the file.
+        why = "it is no text" if isinstance(error, UnicodeDecodeError) else reason(error)
+        expected = "expected a file with secret keys of 32 characters or more, one a line"
+        raise SettingError(
+            [f"AITBC_SECRET_KEY_FILE: {expected}; got {str(settings.secret_key_file)!r}: {why}"]
+        ) from error
 
 
 async def pepper_versions(session: AsyncSession) -> dict[str, int]:

@@ -16,15 +16,32 @@ _HINT = "AITBC_DATA_DIR names the folder; it must belong to the user that runs t
 
 
 def prepare(folder: Path) -> None:
-    """Make the folder where there is none, for its owner alone. Raises StartError where nothing can be written."""
+    """Make the folder where there is none, for its owner alone. Raises StartError where nothing can be written.
+
+    One that is fresh ignores itself in git: what comes into it are secrets.
+    """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not any(folder.iterdir()):
+            (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    check_writable(folder)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise StartError where nothing can be written into a folder that is there."""
+    try:
         # Permission bits do not tell: the user may be root, the file system read-only, the disk full.
         probe = folder / f".probe-{os.getpid()}"
         probe.write_bytes(b"aitbc")
         probe.unlink()
     except OSError as error:
-        raise StartError(f"the data folder {folder} cannot be written to: {reason(error)}", hint=_HINT) from error
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> StartError:
+    return StartError(f"the data folder {folder} cannot be written to: {reason(error)}", hint=_HINT)
 
 
 class FolderLock:
@@ -39,12 +56,7 @@ class FolderLock:
         file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         if not _locked(file):
             os.close(file)
-            pid, _ = holder(self._path.parent)
-            who = f" (process {pid})" if pid else ""
-            raise StartError(
-                f"another server{who} is running on the data folder {self._path.parent}",
-                hint="stop it, or give this one a folder of its own",
-            )
+            raise _taken(self._path.parent)
         self._file = file
         self.note()
 
@@ -78,11 +90,26 @@ def lock_path(folder: Path) -> Path:
     return folder / "server.lock"
 
 
+def ensure_free(folder: Path) -> None:
+    """Raise StartError where a server runs on the folder; nothing is made, and nothing is taken."""
+    if is_served(folder):
+        raise _taken(folder)
+
+
+def _taken(folder: Path) -> StartError:
+    pid, _ = holder(folder)
+    who = f" (process {pid})" if pid else ""
+    return StartError(
+        f"another server{who} is running on the data folder {folder}",
+        hint="stop it, or give this one a folder of its own",
+    )
+
+
 def is_served(folder: Path) -> bool:
     """Whether a server runs on this folder now."""
     try:
         file = os.open(lock_path(folder), os.O_RDONLY)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         # Shared: two that only ask do not see each other as servers.

@@ -62,8 +62,12 @@ def run(settings: Settings, role: Role) -> int:
 
     Everything is in this process: its death, even by SIGKILL, frees the port and the folder.
     """
-    folder.prepare(settings.data_dir)
+    # What refuses the start comes before what leaves something behind, and a server on the same folder before the port,
+    # which it most likely has too.
+    checks.ensure_named_secret_key(settings)
+    folder.ensure_free(settings.data_dir)
     with bind(settings.host, settings.port) as listening:
+        folder.prepare(settings.data_dir)
         return serve_on(listening, settings, role)
 
 

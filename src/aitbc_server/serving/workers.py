@@ -19,7 +19,7 @@ import msgspec
 
 from aitbc_server.db.engine import Database
 from aitbc_server.logging import name_worker
-from aitbc_server.serving import folder
+from aitbc_server.serving import checks, folder
 from aitbc_server.serving.leftovers import worker_folder
 from aitbc_server.serving.listener import BACKLOG, address_of, bind
 from aitbc_server.serving.parent import end_with
@@ -42,11 +42,13 @@ def run(settings: Settings, role: Role) -> int:
 
     In each worker, too, this returns its exit code.
     """
-    folder.prepare(settings.data_dir)
-    lock = folder.FolderLock(settings.data_dir)
-    lock.acquire()
-    try:
-        with bind(settings.host, settings.port) as listening:
+    checks.ensure_named_secret_key(settings)
+    folder.ensure_free(settings.data_dir)
+    with bind(settings.host, settings.port) as listening:
+        folder.prepare(settings.data_dir)
+        lock = folder.FolderLock(settings.data_dir)
+        lock.acquire()
+        try:
             listening.listen(BACKLOG)
             asyncio.run(_check(settings, role))
             parent = Parent(settings, listening, lock)
@@ -54,8 +56,8 @@ def run(settings: Settings, role: Role) -> int:
             if number is None:
                 return parent.exit_code
             return serve_on(listening, _of_worker(settings, number), _as_worker(role))
-    finally:
-        lock.release()
+        finally:
+            lock.release()
 
 
 async def _check(settings: Settings, role: Role) -> None:

@@ -24,8 +24,9 @@ async def install(settings: Settings, file: IO[bytes]) -> tuple[Header, bool]:
 
     Raises StartError where it cannot be; the database is as it was then.
     """
-    folder.prepare(settings.data_dir)
+    checks.ensure_named_secret_key(settings)
     _ensure_secret_key(settings)
+    folder.prepare(settings.data_dir)
     lock = folder.FolderLock(settings.data_dir)
     lock.acquire()
     try:
