@@ -64,6 +64,8 @@ async def test_a_sound_installation_is_well(folder: Path) -> None:
         "dev keys",
     ]
     assert found["server"].detail == "none is running"
+    assert found["API keys"].detail == "all 1 rest on the newest secret key"
+    assert found["passwords"].detail == "there are none yet"
 
 
 async def test_an_empty_place_is_no_fault(tmp_path: Path) -> None:

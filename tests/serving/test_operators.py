@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import stat
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -80,6 +82,48 @@ def test_the_key_alone_is_on_standard_output(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ("verify-audit",),
+        ("list-tenants",),
+        ("list-plans",),
+        ("suspend-tenant", "acme"),
+        ("create-key", "--tenant", "acme"),
+        ("import-keys", os.devnull),
+        ("disable-user", "--email", "ann@example.com"),
+        ("export", "-"),
+        ("renew-fences",),
+    ],
+)
+def test_a_place_without_an_installation_is_called_one(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """A mistyped AITBC_DATA_DIR: nothing is made, and nothing is said to be well."""
+    data = tmp_path / "nowhere"
+    ran = admin(data, *arguments)
+    assert (ran.returncode, ran.stdout) == (5, "")
+    assert ran.stderr == f"error: there is no installation in {data}\nhint: AITBC_DATA_DIR names its folder\n"
+    assert not data.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("migrate",),
+        ("create-tenant", "--id", "acme", "--plan", "free"),
+        ("create-plan", "--id", "tiny", "--limit-per-minute", "1"),
+        ("create-key", "--gateway"),
+        ("create-user", "--email", "ann@example.com"),
+    ],
+)
+def test_what_makes_an_installation_says_so(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """The first of them, and no other; the folder ignores itself in git."""
+    data = tmp_path / "data"
+    made = f"Made a new database in {data}.\n"
+    assert made in admin(data, *arguments).stderr
+    assert made not in admin(data, "migrate").stderr
+    assert (data / ".gitignore").read_text(encoding="utf-8") == "*\n"
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (("create-tenant", "--id", "acme", "--plan", "free"), 1, "There is a tenant acme already."),
@@ -123,7 +167,13 @@ def test_keys_of_another_system_go_on_working(server: ServerProcess, tmp_path: P
     server.create_tenant("acme")
     good = {"key": "sk-legacy-0123456789abcdef", "tenant": "acme", "environment": "live", "preset": "client"}
     file = tmp_path / "keys.jsonl"
-    bad = [{"preset": good["key"]}, {"tenant": "A B"}, {good["key"]: 1}, {"tennant": "acme"}, {"key": "short"}]
+    bad: list[dict[str, Any]] = [
+        {"preset": good["key"]},
+        {"tenant": "A B"},
+        {good["key"]: 1},
+        {"tennant": "acme"},
+        {"key": "short"},
+    ]
     bad_lines = ["{", *(json.dumps({**good, "key": good["key"] + str(n), **each}) for n, each in enumerate(bad))]
     nowhere = {**good, "key": "sk-legacy-for-nobody", "tenant": "nobody"}
     bad_lines += ["[1]", json.dumps(good), json.dumps(nowhere)]
@@ -208,7 +258,9 @@ def test_on_postgresql_the_same_holds(tmp_path: Path, fresh_postgres: str) -> No
         refused = admin(tmp_path / "data", *command, variables=variables)
         assert refused.returncode == 1
         assert refused.stderr == "error: the database has no schema yet\nhint: aitbc admin migrate\n"
-    assert admin(tmp_path / "data", "migrate", variables=variables).returncode == 0
+    # A person may stand anywhere: what works on PostgreSQL alone makes no folder there.
+    assert admin(tmp_path / "here", "migrate", variables=variables).returncode == 0
+    assert not (tmp_path / "here").exists()
     with running("serve", data_dir=tmp_path / "data", variables=variables) as server:
         # From another folder, as from another machine, with the same secret key.
         beside = variables | {"AITBC_SECRET_KEY_FILE": str(tmp_path / "data" / "secret.key")}

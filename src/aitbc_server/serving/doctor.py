@@ -19,6 +19,7 @@ from aitbc_server.secret_keys import SecretKeyError, SecretKeys
 from aitbc_server.serving import checks, folder, presence, store_checks
 from aitbc_server.serving.errors import StartError
 from aitbc_server.serving.findings import Finding, Level
+from aitbc_server.serving.installation import is_there
 from aitbc_server.serving.probe import is_ready, reachable_host
 from aitbc_server.settings import Settings, reason
 from aitbc_server.users.repository import password_versions
@@ -36,7 +37,7 @@ async def examine(settings: Settings, clock: Clock) -> AsyncIterator[Finding]:
     if settings.valkey_url:
         async for finding in store_checks.examine(settings.valkey_url):
             yield finding
-    if not settings.database_url and not (settings.data_dir / "aitbc.db").exists():
+    if not is_there(settings):
         yield Finding(Level.WARN, "database", "there is none yet", "`aitbc serve` or `aitbc admin migrate` makes it")
         return
     database = Database(settings.sqlalchemy_url)
@@ -65,7 +66,7 @@ def _data_dir(settings: Settings) -> Finding:
     if not path.exists():
         return Finding(Level.WARN, "data folder", f"{path} is not there yet", "the first start makes it")
     try:
-        folder.prepare(path)
+        folder.check_writable(path)
     except StartError as error:
         return Finding(Level.FAIL, "data folder", str(error), error.hint)
     if _others_may_look(path):
@@ -147,7 +148,8 @@ def _resting_on(
     if old:
         detail = f"{old} of {sum(versions.values())} rest on an older secret key"
         return Finding(Level.WARN, what, detail, f"{moves}; keep the old one")
-    return Finding(Level.OK, what, f"all {sum(versions.values())} rest on the newest secret key")
+    count = sum(versions.values())
+    return Finding(Level.OK, what, f"all {count} rest on the newest secret key" if count else "there are none yet")
 
 
 async def _clock(database: Database, clock: Clock) -> Finding:

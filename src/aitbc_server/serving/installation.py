@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import msgspec
 
 from aitbc_server.api_keys.credentials.digests import SecretDigests
 from aitbc_server.audit.service import AuditLog
@@ -75,21 +79,39 @@ class Installation:
         return await fences.renew(self._units)
 
     def users(self, settings: Settings) -> UserAdministration:
-        """What operators do to accounts; links lead to where the settings say that the server is."""
+        """What operators do to accounts; links lead to where the server is: where it runs, or where it would."""
         from aitbc_server.mail.outbox import Mailbox
         from aitbc_server.users.accounts import Accounts
 
+        settings = _as_served(settings)
         mailbox = Mailbox(self.secret_keys, self._clock, works=settings.sends_mail)
         return Accounts(settings, self._units, self.secret_keys, self._audit, mailbox).administration
+
+
+def _as_served(settings: Settings) -> Settings:
+    """The settings with the address on which a server of this folder answers: it may have other variables."""
+    address = urlsplit(folder.holder(settings.data_dir)[1])
+    if not folder.is_served(settings.data_dir) or address.hostname is None or address.port is None:
+        return settings
+    return msgspec.structs.replace(settings, host=address.hostname, port=address.port)
+
+
+def is_there(settings: Settings) -> bool:
+    """Whether there is a database to work on. PostgreSQL is asked itself."""
+    url = settings.sqlalchemy_url
+    return url.get_backend_name() != "sqlite" or Path(url.database or "").exists()
 
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[tuple[Installation, OutsideFences | SharedFences]]:
     """The installation that the settings name, and whether its server has confirmed what was changed.
 
-    A fresh SQLite folder is made ready. Raises StartError where the database cannot be used.
+    A fresh SQLite folder is made ready. Raises StartError where the database cannot be used, and SettingError where the
+    secret key that was named cannot be.
     """
-    folder.prepare(settings.data_dir)
+    checks.ensure_named_secret_key(settings)
+    if not (settings.database_url and (settings.secret_key or settings.secret_key_file)):
+        folder.prepare(settings.data_dir)
     database = Database(settings.sqlalchemy_url)
     try:
         await checks.ensure_schema(database, may_migrate=database.is_sqlite)
@@ -115,7 +137,8 @@ async def _fences(settings: Settings, database: Database) -> AsyncIterator[Outsi
 
 async def migrated(settings: Settings) -> str | None:
     """Bring the schema to this release's version; the version before. Raises StartError."""
-    folder.prepare(settings.data_dir)
+    if not settings.database_url:
+        folder.prepare(settings.data_dir)
     database = Database(settings.sqlalchemy_url)
     try:
         async with checks.explained(database):

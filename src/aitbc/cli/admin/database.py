@@ -6,6 +6,7 @@ import asyncio
 
 import click
 
+from aitbc.cli.admin.operate import on_new_database
 from aitbc.cli.lazy import Command
 from aitbc.cli.output import note, print_json
 from aitbc.cli.server_start import clear_faults, keep_files_private, server_settings
@@ -27,8 +28,10 @@ def migrate(settings: Settings) -> None:
     keep_files_private()
     configured = server_settings(settings)
     logging.configure("warning", terminal=True, color=settings.color)
+    say_if_new = on_new_database(configured, creates=True)
     with clear_faults(settings):
         before = asyncio.run(migrated(configured))
+    say_if_new()
     if settings.json:
         print_json({"before": before, "now": HEAD})
     elif before == HEAD:

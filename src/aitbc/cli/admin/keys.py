@@ -68,7 +68,8 @@ def create_key(
             await installation.tenants.ensure_operator_tenant(actor)
         return await installation.api_keys.create(actor, wanted, tenant_ids=also, verifies_all=gateway)
 
-    operate(settings, work, lambda key: _show(settings, key))
+    # A gateway's key is the operators', who are always there; any other needs a tenant.
+    operate(settings, work, lambda key: _show(settings, key), creates=gateway)
 
 
 def _operators() -> str:

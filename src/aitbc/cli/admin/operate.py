@@ -6,19 +6,27 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from aitbc.cli.errors import CommandError
+from aitbc.cli.errors import EXIT_NOT_FOUND, CommandError
+from aitbc.cli.output import note
 from aitbc.cli.server_start import clear_faults, keep_files_private, server_settings
 from aitbc.cli.settings import Settings
 
 if TYPE_CHECKING:
     from aitbc_server.actor import Actor
     from aitbc_server.serving.installation import Installation
+    from aitbc_server.settings import Settings as ServerSettings
 
 T = TypeVar("T")
 
 
-def operate(settings: Settings, work: Callable[[Installation], Awaitable[T]], show: Callable[[T], None]) -> None:
-    """Run ``work`` on the installation and ``show`` its outcome.
+def operate(
+    settings: Settings,
+    work: Callable[[Installation], Awaitable[T]],
+    show: Callable[[T], None],
+    *,
+    creates: bool = False,
+) -> None:
+    """Run ``work`` on the installation and ``show`` its outcome. ``creates``: where there is none, one is made.
 
     Raises CommandError where it cannot be done, and, after showing, where the running server has not confirmed it.
     """
@@ -27,11 +35,13 @@ def operate(settings: Settings, work: Callable[[Installation], Awaitable[T]], sh
 
     keep_files_private()
     configured = server_settings(settings)
+    say_if_new = on_new_database(configured, creates=creates)
     # The person reads errors; the steps on the way there are no news.
     logging.configure("warning", terminal=True, color=settings.color)
 
     async def main() -> tuple[T, bool]:
         async with opened(configured) as (installation, fences):
+            say_if_new()
             return await work(installation), fences.confirmed
 
     with clear_faults(settings):
@@ -42,6 +52,24 @@ def operate(settings: Settings, work: Callable[[Installation], Awaitable[T]], sh
             "the change is committed, but the running server has not confirmed it within 10 s",
             hint="it takes effect as soon as the server answers again; `aitbc admin doctor` looks at it",
         )
+
+
+def on_new_database(configured: ServerSettings, *, creates: bool) -> Callable[[], None]:
+    """What to call once the installation is there: it says so where one was made.
+
+    Raises CommandError where there is none and the command makes none: it would find nothing in a fresh one, and say
+    that all is well.
+    """
+    from aitbc_server.serving.installation import is_there
+
+    if is_there(configured):
+        return lambda: None
+    folder = configured.data_dir.absolute()
+    if not creates:
+        raise CommandError(
+            f"there is no installation in {folder}", hint="AITBC_DATA_DIR names its folder", exit_code=EXIT_NOT_FOUND
+        )
+    return lambda: note(f"Made a new database in {folder}.")
 
 
 def operator(command: str, tenant_id: str) -> Actor:

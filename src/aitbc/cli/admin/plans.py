@@ -8,6 +8,7 @@ import click
 
 from aitbc.cli.admin.operate import operate, operator
 from aitbc.cli.lazy import Command
+from aitbc.cli.options import IntRange
 from aitbc.cli.output import note, print_json, print_table
 from aitbc.cli.settings import Settings, pass_settings
 
@@ -20,9 +21,7 @@ _LOG = "operator"
 
 @click.command("create-plan", cls=Command)
 @click.option("--id", "plan_id", required=True, metavar="ID", help="Its slug: lower case letters, digits, hyphens.")
-@click.option(
-    "--limit-per-minute", type=click.IntRange(min=1), required=True, metavar="N", help="Requests in any 60 s."
-)
+@click.option("--limit-per-minute", type=IntRange(min=1), required=True, metavar="N", help="Requests in any 60 s.")
 @click.option("--name", metavar="NAME", help="Its name for people. [default: the id]")
 @pass_settings
 def create_plan(settings: Settings, /, plan_id: str, limit_per_minute: int, name: str | None) -> None:
@@ -31,12 +30,13 @@ def create_plan(settings: Settings, /, plan_id: str, limit_per_minute: int, name
         settings,
         lambda it: it.plans.create(operator("create-plan", _LOG), plan_id, limit_per_minute, name),
         lambda plan: _show(settings, plan, "Created the plan"),
+        creates=True,
     )
 
 
 @click.command("update-plan", cls=Command)
 @click.argument("plan_id", metavar="PLAN")
-@click.option("--limit-per-minute", type=click.IntRange(min=1), metavar="N", help="Requests in any 60 s.")
+@click.option("--limit-per-minute", type=IntRange(min=1), metavar="N", help="Requests in any 60 s.")
 @click.option("--name", metavar="NAME", help="A new name.")
 @pass_settings
 def update_plan(settings: Settings, /, plan_id: str, limit_per_minute: int | None, name: str | None) -> None:

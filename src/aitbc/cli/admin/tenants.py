@@ -27,6 +27,7 @@ def create_tenant(settings: Settings, /, tenant_id: str, plan: str, name: str | 
         settings,
         lambda it: it.tenants.create(operator("create-tenant", tenant_id), plan, name),
         lambda tenant: _show(settings, tenant, f"Created the tenant {tenant.id}, plan {tenant.plan}."),
+        creates=True,
     )
 
 

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from aitbc.cli.admin.operate import operate
+from aitbc.cli.admin.operate import on_new_database, operate
 from aitbc.cli.errors import CommandError
 from aitbc.cli.lazy import Command
 from aitbc.cli.output import counted, note, print_json
@@ -70,8 +70,10 @@ def import_(settings: Settings, /, file: Path) -> None:
     keep_files_private()
     configured = server_settings(settings)
     logging.configure("warning", terminal=True, color=settings.color)
+    say_if_new = on_new_database(configured, creates=True)
     with clear_faults(settings), _opened(file) as source:
         header, confirmed = asyncio.run(install(configured, source))
+    say_if_new()
     _say(settings, "Imported", header)
     if not confirmed:
         raise CommandError("everything is imported, but Valkey did not answer", hint="aitbc admin renew-fences")

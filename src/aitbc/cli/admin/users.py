@@ -36,6 +36,7 @@ def create_user(settings: Settings, /, email: str, is_operator: bool) -> None:
         "create-user",
         lambda users, actor: users.create(actor, email, is_operator=is_operator),
         lambda made: _show_link(settings, made),
+        creates=True,
     )
 
 
@@ -86,12 +87,14 @@ def _operate(
     command: str,
     work: Callable[[UserAdministration, Actor], Awaitable[T]],
     show: Callable[[T], None],
+    *,
+    creates: bool = False,
 ) -> None:
     from aitbc_server.settings import Settings as ServerSettings
     from aitbc_server.tenants.service import OPERATOR_TENANT
 
     actor = operator(command, OPERATOR_TENANT)
-    operate(settings, lambda it: work(it.users(ServerSettings.from_env(os.environ)), actor), show)
+    operate(settings, lambda it: work(it.users(ServerSettings.from_env(os.environ)), actor), show, creates=creates)
 
 
 def _show_link(settings: Settings, made: InvitedUser) -> None:
