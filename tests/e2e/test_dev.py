@@ -97,6 +97,7 @@ def test_what_it_prints_can_be_pasted(tmp_path: Path) -> None:
     """The lines of the banner load the keys, submit a job with curl and with Python, and print its result."""
     with dev(tmp_path / "dev data") as server:
         lines = server.text().splitlines()
+        assert "Load the keys in another terminal (AITBC_API_KEY is the manager's):" in lines
         load = next(line for line in lines if line.startswith("set -a; "))
         curl = "\n".join(lines[lines.index("Submit a job with curl:") + 2 : lines.index("Or in Python:") - 1])
         python = "\n".join(line for line in lines if line.startswith(("from ", "client", "job ", "print")))

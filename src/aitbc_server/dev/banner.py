@@ -37,7 +37,7 @@ def banner(url: str, keys: Mapping[str, str], env_file: Path, *, tenant: str, mi
         ("Miner", "runs jobs of type text-statistics" if miner else "none; `aitbc miners run` starts one"),
     ]
     sections = [
-        ("Load the keys in another terminal:", _load(env_file)),
+        ("Load the keys in another terminal (AITBC_API_KEY is the manager's):", _load(env_file)),
         ("Submit a job with curl:", _CURL.replace("TEXT", _TEXT)),
         ("Or in Python:", _PYTHON.replace("TEXT", _TEXT)),
     ]
