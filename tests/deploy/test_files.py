@@ -97,7 +97,8 @@ def test_operators_commands_run_with_the_services_settings(tmp_path: Path) -> No
     (tmp_path / "server.env").write_text(
         f'AITBC_DATA_DIR={tmp_path}/data\nAITBC_MAIL_FROM="AITBC <no-reply@example.com>"\n'
     )
-    (tmp_path / "program").write_text('#!/bin/sh\necho "$AITBC_SECRET_KEY_FILE|$AITBC_MAIL_FROM|$*"\n')
+    program = f'#!/bin/sh\necho "$AITBC_SECRET_KEY_FILE|$AITBC_MAIL_FROM|$*"\nexec {sys.executable} -m aitbc "$@"\n'
+    (tmp_path / "program").write_text(program)
     (tmp_path / "program").chmod(0o755)
     user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
     env = environment(tmp_path) | {
@@ -105,9 +106,14 @@ def test_operators_commands_run_with_the_services_settings(tmp_path: Path) -> No
         "AITBC_USER": user,
         "AITBC_PROGRAM": str(tmp_path / "program"),
     }
-    command = [str(DEPLOY / "aitbc-admin"), "create-tenant", "--id", "acme"]
+    env["AITBC_SECRET_KEY_FILE"] = str(tmp_path / "secret.key")
+    (tmp_path / "secret.key").write_text("s" * 40)
+    command = [str(DEPLOY / "aitbc-admin"), "create-tenant", "--id", "acme", "--plan", "free"]
     if os.getuid() != 0:
         pytest.skip("only root may become another user")
     ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout == "/etc/aitbc/secret.key|AITBC <no-reply@example.com>|admin create-tenant --id acme\n"
+    shown = f"{tmp_path}/secret.key|AITBC <no-reply@example.com>|admin create-tenant --id acme --plan free\n"
+    assert ran.stdout == shown
+    # The script's own variables mean nothing to the program, and it is not told of them.
+    assert ran.stderr == f"Made a new database in {tmp_path}/data.\nCreated the tenant acme, plan free.\n"
