@@ -93,6 +93,31 @@ def test_from_nothing_to_a_finished_job(tmp_path: Path) -> None:
         assert server.stop() == 0
 
 
+def test_a_miner_of_ones_own_loses_no_job_to_the_local_one(tmp_path: Path) -> None:
+    """Jobs of a type that only the other miner runs wait for it, also while it is busy; the local one goes on."""
+    with dev(tmp_path / "dev") as server:
+        given = loaded(server.data_dir)
+        command = ("miners", "run", "--exec", "cat", "--miner-id", "m1", "--type", "echo")
+        own = subprocess.Popen(
+            [sys.executable, "-m", "aitbc", *command],
+            env=environment(tmp_path, {**given, "AITBC_API_KEY": given["MINER_API_KEY"]}),
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            with AITBCClient(api_key=given["MANAGER_API_KEY"], base_url=server.url) as client:
+                _within(lambda: {miner.miner_id for miner in client.miners.list()} == {"dev-miner", "m1"}, 60, server)
+                payloads: list[dict[str, Any]] = [{"type": "echo", "n": number} for number in range(6)]
+                payloads.append({"type": "text-statistics", "text": "one two"})
+                jobs = [client.jobs.create(payload) for payload in payloads]
+                ended = [client.jobs.wait_for_completion(job.job_id, timeout=60) for job in jobs]
+        finally:
+            own.kill()
+            own.wait()
+    assert [(job.state, job.assigned_miner_id) for job in ended] == [("COMPLETED", "m1")] * 6 + [
+        ("COMPLETED", "dev-miner")
+    ]
+
+
 def test_what_it_prints_can_be_pasted(tmp_path: Path) -> None:
     """The lines of the banner load the keys, submit a job with curl and with Python, and print its result."""
     with dev(tmp_path / "dev data") as server:
