@@ -238,7 +238,8 @@ SETTINGS: tuple[Setting, ...] = (
         types.valkey_url,
         urls.EXPECTED,
         "The Valkey or Redis server, or the Sentinels or the cluster, in which several nodes share limits, counts and "
-        "revocations. The nodes share a PostgreSQL database too.",
+        "revocations. The nodes share a PostgreSQL database too. It is one installation's alone: a server with another "
+        "database does not start on it.",
         "(none)",
         "valkey://valkey.internal:6379",
         secret=True,
