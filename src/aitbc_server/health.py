@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 import msgspec
@@ -11,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from aitbc._version import __version__
 from aitbc_server.db import migrate
-from aitbc_server.db.engine import Database
+from aitbc_server.db.engine import ANSWER_S, Database
 from aitbc_server.errors import Code, DomainError
 from aitbc_server.gate.operations import Audience, Operation
 from aitbc_server.stopping import Stopping
@@ -74,9 +75,11 @@ class Readiness:
         if self._stopping.begun:
             raise _not_ready("The server is stopping.")
         try:
-            revision = await migrate.current_revision(self._database)
+            async with asyncio.timeout(ANSWER_S):
+                revision = await migrate.current_revision(self._database)
         except (SQLAlchemyError, OSError) as error:
-            raise _not_ready("The database does not answer.", log=f"not ready: {error}") from error
+            log = f"not ready: {str(error) or 'the database hangs'}"
+            raise _not_ready("The database does not answer.", log=log) from error
         if revision != self._needed:
             raise _not_ready("The database has another schema than this release needs.")
         details = {"database": "up"}

@@ -63,7 +63,9 @@ SETTINGS: tuple[Setting, ...] = (
         "statement_timeout_s",
         types.timeout,
         "seconds from 0.1 to 3600, or 0 for no limit",
-        "After how long PostgreSQL gives one statement of the server up; the request is answered with 503.",
+        "After how long PostgreSQL gives one statement of the server up; the request is answered with 503. "
+        "A PostgreSQL that hangs and cannot do so is waited for a second longer; without a limit, for as long as it "
+        "hangs.",
         "30",
         "10",
     ),

@@ -1,4 +1,4 @@
-"""PostgreSQL is killed under load: keys in use go on, changes are refused, and nothing is lost or half done (A6)."""
+"""PostgreSQL is killed, or hangs, under load: keys in use go on, changes are refused, and nothing is lost (A6)."""
 
 from __future__ import annotations
 
@@ -24,10 +24,13 @@ from aitbc_server.db.engine import Database
 from aitbc_server.tenants.model import PlanRow
 
 FULL = os.environ.get("AITBC_FULL") == "1"
-AWAY_S = 10.0 if FULL else 1.0
 WRITERS = 4
-#: A change is refused within this time, whatever became of the database.
-REFUSED_S = 2.0
+AWAY_S = 10.0 if FULL else 1.0
+#: A change is refused within this time, whatever became of the database: so long it is waited for where it hangs.
+REFUSED_S = {"killed": 2.0, "hung": 7.0}
+#: What is asked of the database for a moment only is given up after two seconds.
+SOON_S = 3.5
+PATIENCE = {"AITBC_STATEMENT_TIMEOUT_SECONDS": "1"}
 
 
 @pytest.fixture
@@ -67,11 +70,15 @@ class Writers:
                 await asyncio.sleep(0.05)
 
 
+@pytest.mark.parametrize("fate", ["killed", "hung"])
 async def test_keys_in_use_go_on_and_nothing_is_lost(
-    start_fleet: StartFleet, own_postgres: PostgresProcess, tmp_path: Path
+    start_fleet: StartFleet, own_postgres: PostgresProcess, tmp_path: Path, fate: str
 ) -> None:
-    """Cached keys pass throughout, keys that are not cached and changes are 503; what was answered 201 is there."""
-    fleet = start_fleet(2, AITBC_DATABASE_URL=own_postgres.url)
+    """Cached keys pass throughout, keys that are not cached and changes are 503; what was answered 201 is there.
+
+    The nodes recover by themselves.
+    """
+    fleet = start_fleet(2, AITBC_DATABASE_URL=own_postgres.url, **PATIENCE)
     world = await new_world(own_postgres, secret_folder(tmp_path / "world"))
     for tenant_id in ("readers", "writers"):
         await world.add_tenant(tenant_id)
@@ -82,23 +89,31 @@ async def test_keys_in_use_go_on_and_nothing_is_lost(
         crowd.add("reader", node.port, reader, pause_s=0.02)
     writers = Writers(fleet, manager)
     await asyncio.sleep(1)
-    killed_s = time.time()
-    await asyncio.to_thread(own_postgres.kill)
+    async with asyncio.timeout(60):
+        while len(writers.made) < WRITERS:  # noqa: ASYNC110 -- other processes' work
+            await asyncio.sleep(0.1)
+    going_s = time.time()
+    await asyncio.to_thread(own_postgres.kill if fate == "killed" else own_postgres.hang)
     gone_s = time.time()
     with HttpClient(fleet.nodes[0].port) as client:
         unknown = [await client.ask(stranger) for _ in range(3)]
+        health = await client.ask(reader, "/health/ready")
+        page = await client.ask(reader, "/v1/jobs")
     await asyncio.sleep(AWAY_S)
     back_s = time.time()
-    await asyncio.to_thread(own_postgres.start)
+    await asyncio.to_thread(own_postgres.start if fate == "killed" else own_postgres.go_on)
     await asyncio.sleep(1.5)
     await asyncio.gather(crowd.stop(), writers.stop())
-    assert {each.code for each in unknown} == {"unavailable"}
+    assert {each.code for each in (*unknown, health, page)} == {"unavailable"}
+    assert health.json["detail"] == "The database does not answer."
+    assert max(each.took_s for each in (*unknown, health)) < SOON_S
+    assert page.took_s < REFUSED_S[fate]
     assert Counter(each.status for each in crowd.of("reader")) == {200: len(crowd.answers)}
-    assert {each.status for each in writers.answers if each.ended_s < killed_s} == {201}
-    changes_are_refused(writers, gone_s, back_s)
+    assert {each.status for each in writers.answers if each.ended_s < going_s} == {201}
+    changes_are_refused(writers, gone_s, back_s, REFUSED_S[fate])
     await nothing_is_lost(fleet, writers)
     fleet.stop()
-    assert await judging.counted(own_postgres.url, "readers") == {"allowed": len(crowd.answers)}
+    assert await judging.counted(own_postgres.url, "readers") == {"allowed": len(crowd.answers) + len([page])}
     # Each change makes the manager's key be read anew: where that is not possible there is no decision to count.
     [counted] = (await judging.counted(own_postgres.url, "writers", manager)).values()
     assert len(writers.made) <= counted <= len(writers.answers)
@@ -122,11 +137,11 @@ async def new_world(postgres: PostgresProcess, folder: Path) -> World:
     return world
 
 
-def changes_are_refused(writers: Writers, gone_s: float, back_s: float) -> None:
+def changes_are_refused(writers: Writers, gone_s: float, back_s: float, within_s: float) -> None:
     """503 soon, while the database is away; 201 again after."""
     meanwhile = [each for each in writers.answers if gone_s < each.began_s and each.ended_s < back_s]
     assert {each.status for each in meanwhile} == {503}
-    assert max(each.took_s for each in meanwhile) < REFUSED_S
+    assert max(each.took_s for each in writers.answers) < within_s
     assert [each.status for each in writers.answers][-1] == 201
     assert {each.status for each in writers.answers} == {201, 503}
 

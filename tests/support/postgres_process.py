@@ -25,8 +25,7 @@ class PostgresProcess:
 
     def kill(self) -> None:
         """SIGKILL, to all of its processes."""
-        postmaster = psutil.Process(self._server.get_pid())
-        family = [postmaster, *postmaster.children(recursive=True)]
+        family = self._family()
         for process in family:
             process.kill()
         psutil.wait_procs(family, timeout=10)
@@ -35,9 +34,25 @@ class PostgresProcess:
         """Start it again, and wait until it answers."""
         self._server.ensure_postgres_running()
 
+    def hang(self) -> None:
+        """SIGSTOP, to all of its processes: connections are taken by the kernel still, and nothing is answered."""
+        for process in self._family():
+            process.suspend()
+
+    def go_on(self) -> None:
+        """SIGCONT, to all of its processes."""
+        for process in self._family():
+            process.resume()
+
     def close(self) -> None:
         """End it and take its data away."""
+        if psutil.pid_exists(self._server.get_pid() or 0):
+            self.go_on()
         self._server.cleanup()
+
+    def _family(self) -> list[psutil.Process]:
+        postmaster = psutil.Process(self._server.get_pid())
+        return [postmaster, *postmaster.children(recursive=True)]
 
     async def _migrate(self) -> None:
         database = Database(self.sqlalchemy_url)

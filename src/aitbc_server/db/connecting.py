@@ -1,6 +1,8 @@
 """Engines whose errors hold no values: what goes wrong is logged, and rows hold digests, password hashes, addresses.
 
 A statement's text stays, with placeholders where its values were. (ASVS 16.2.5)
+
+A connection whose server did not answer in time is thrown away: the answer that may come yet is nobody else's.
 """
 
 from __future__ import annotations
@@ -21,15 +23,20 @@ _TELLS_A_VALUE = "invalid input "
 def new_engine(url: URL, *, connect_args: Mapping[str, Any] | None = None, **options: Any) -> AsyncEngine:
     """An engine with these options of SQLAlchemy's, whose errors tell no values in any of their texts.
 
-    ``connect_args`` are the driver's; what stands behind the address goes before them.
+    ``connect_args`` are the driver's; what stands behind the address goes before them. On PostgreSQL a
+    ``command_timeout`` among them bounds each statement, which is TimeoutError then.
     """
     arguments = dict(connect_args or {})
     if url.get_backend_name() == "postgresql":
+        # SQLite needs none of the driver.
+        from aitbc_server.db.postgres_connection import Connection
+
         url, named = for_driver(url)
         settings = {**arguments.get("server_settings", {}), **named.pop("server_settings", {})}
-        arguments |= {**named, "server_settings": settings}
+        arguments = {"connection_class": Connection, **arguments, **named, "server_settings": settings}
     engine = create_async_engine(url, hide_parameters=True, connect_args=arguments, **options)
     event.listen(engine.sync_engine, "handle_error", _hide_values)
+    event.listen(engine.sync_engine, "handle_error", _give_up)
     return engine
 
 
@@ -44,6 +51,16 @@ def _hide_values(context: ExceptionContext) -> None:
         if getattr(error, "detail", None) is not None:
             error.detail = None  # type: ignore[attr-defined]
         error = error.__cause__
+
+
+def _give_up(context: ExceptionContext) -> TimeoutError | None:
+    """No answer in time: neither this connection nor those beside it in the pool are believed in any more."""
+    if not isinstance(context.original_exception, TimeoutError):
+        return None
+    if context.connection is None:
+        return TimeoutError("the database takes no connection in time")
+    context.is_disconnect = not context.connection.closed
+    return TimeoutError("the database does not answer in time")
 
 
 def _shorten(error: BaseException | None) -> None:

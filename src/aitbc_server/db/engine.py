@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -10,19 +11,30 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from aitbc_server.db.connecting import new_engine
 from aitbc_server.db.point_reads import PointQuery, PointRow, PostgresPointReads, SqlitePointReads
 
 BUSY_TIMEOUT_MS = 5000
-# A database that does not take a connection by then is away; who waits for a free one gets one by then, or an answer.
+#: What is asked for each request that a node knows nothing of yet, and takes PostgreSQL a millisecond, is unanswered by
+#: then.
+ANSWER_S = 2.0
+#: Who waits for a connection that is free, or for a turn at one, gets it by then, or an answer.
+POOL_TIMEOUT_S = 10.0
+# A database that does not take a connection by then is away.
 _CONNECT_S = 5
-_POOL_TIMEOUT_S = 10
+# PostgreSQL ends a statement itself, and says so; where nothing is heard for this much longer, it hangs.
+_LATER_S = 1.0
+# A statement that nobody waits for may take as long as it takes, but a database that never comes back ends it too.
+_PATIENCE_S = 3600
 
 
 class Tuning(NamedTuple):
-    """Of PostgreSQL. ``connections``: at most so many at once. The timeouts are the database's own, 0 for none."""
+    """Of PostgreSQL. ``connections``: at most so many at once. The timeouts are the database's own, 0 for none.
+
+    Where there is a statement timeout, a statement ends soon after it also if the database hangs, with TimeoutError.
+    """
 
     connections: int = 20
     statement_timeout_s: float = 0
@@ -45,14 +57,17 @@ class Database:
         if self.is_sqlite:
             self._reader = _sqlite_engine(self.url, connections=4, begin="BEGIN")
             self._writer = _sqlite_engine(self.url, connections=1, begin="BEGIN IMMEDIATE")
+            self._patient = self._writer
             self._points: SqlitePointReads | PostgresPointReads = SqlitePointReads(
                 self.url, self._reader.dialect, busy_timeout_ms=BUSY_TIMEOUT_MS
             )
         else:
             self._reader = self._writer = _postgres_engine(self.url, tuning)
-            self._points = PostgresPointReads(self._reader)
+            self._patient = _patient_engine(self.url) if tuning.statement_timeout_s else self._writer
+            self._points = PostgresPointReads(self._reader, answer_s=ANSWER_S)
         self._read_session = async_sessionmaker(self._reader, expire_on_commit=False)
         self._write_session = async_sessionmaker(self._writer, expire_on_commit=False)
+        self._patient_session = async_sessionmaker(self._patient, expire_on_commit=False)
 
     @property
     def reader(self) -> AsyncEngine:
@@ -71,9 +86,21 @@ class Database:
             yield session
 
     @asynccontextmanager
+    async def read_soon(self) -> AsyncIterator[AsyncSession]:
+        """As ``read``, for what takes a moment. Raises TimeoutError where PostgreSQL takes longer than ``ANSWER_S``."""
+        async with asyncio.timeout(None if self.is_sqlite else ANSWER_S), self.read() as session:
+            yield session
+
+    @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """A session that may commit; whatever is not committed at the end is rolled back."""
         async with self._write_session() as session:
+            yield session
+
+    @asynccontextmanager
+    async def write_at_leisure(self) -> AsyncIterator[AsyncSession]:
+        """As ``write``, on a connection of its own on PostgreSQL, where a statement may take an hour."""
+        async with self._patient_session() as session:
             yield session
 
     async def ask(self, query: PointQuery, parameters: Mapping[str, Any]) -> Sequence[PointRow]:
@@ -85,6 +112,7 @@ class Database:
         await self._points.close()
         await self._reader.dispose()
         await self._writer.dispose()
+        await self._patient.dispose()
 
 
 def _postgres_engine(url: URL, tuning: Tuning) -> AsyncEngine:
@@ -93,9 +121,10 @@ def _postgres_engine(url: URL, tuning: Tuning) -> AsyncEngine:
         url,
         pool_size=kept,
         max_overflow=tuning.connections - kept,
-        pool_timeout=_POOL_TIMEOUT_S,
+        pool_timeout=POOL_TIMEOUT_S,
         connect_args={
             "timeout": _CONNECT_S,
+            "command_timeout": tuning.statement_timeout_s + _LATER_S if tuning.statement_timeout_s else None,
             # What has no limit is not said at all: some poolers take no settings.
             "server_settings": {
                 name: str(round(timeout_s * 1000))
@@ -115,6 +144,10 @@ def _postgres_engine(url: URL, tuning: Tuning) -> AsyncEngine:
             raise DisconnectionError
 
     return engine
+
+
+def _patient_engine(url: URL) -> AsyncEngine:
+    return new_engine(url, poolclass=NullPool, connect_args={"timeout": _CONNECT_S, "command_timeout": _PATIENCE_S})
 
 
 def _sqlite_engine(url: URL, *, connections: int, begin: str) -> AsyncEngine:

@@ -92,7 +92,9 @@ class Notices:
                     await _closed(connection)
             except (SQLAlchemyError, OSError) as error:
                 if not said:
-                    logger.warning("nodes hear of one another's jobs only when they look: %s", error)
+                    logger.warning(
+                        "nodes hear of one another's jobs only when they look: %s", str(error) or "no answer in time"
+                    )
                 said = True
             await asyncio.sleep(_RECONNECT_S)
 

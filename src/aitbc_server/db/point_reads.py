@@ -44,17 +44,18 @@ class PointQuery:
 
 
 class PostgresPointReads:
-    """On the engine's pool."""
+    """On the engine's pool. Whoever has no answer after ``answer_s``, waiting for a connection included, gets none."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, answer_s: float) -> None:
         self._engine = engine
+        self._answer_s = answer_s
 
     async def ask(self, query: PointQuery, parameters: Mapping[str, Any]) -> Sequence[PointRow]:
         """The rows. Raises SQLAlchemyError or OSError where the database cannot tell."""
         import asyncpg  # type: ignore[import-untyped]
 
         text, values = query.on(self._engine.dialect, parameters)
-        async with self._engine.connect() as connection:
+        async with asyncio.timeout(self._answer_s), self._engine.connect() as connection:
             driver: Any = (await connection.get_raw_connection()).driver_connection
             try:
                 rows = await driver.fetch(text, *values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from aitbc_server.clock import Clock
 from aitbc_server.db import outbox
-from aitbc_server.db.engine import Database
+from aitbc_server.db.engine import POOL_TIMEOUT_S, Database
 from aitbc_server.db.fences import Fences
 from aitbc_server.errors import Code, DomainError
 
@@ -49,7 +49,10 @@ class UnitOfWork:
     async def commit(self) -> bool:
         """Commit, then announce. True: in effect on every node. False: committed, and soon in effect."""
         await outbox.append(self.session, self._stale)
-        await self.session.commit()
+        # Whatever fails up to here has failed for sure.
+        await self.session.flush()
+        with _outcome_unknown():
+            await self.session.commit()
         if self._ended and self._note_ended is not None:
             await self._note_ended(self._ended)
         stale, self._stale = self._stale, set()
@@ -66,8 +69,20 @@ class _Turns:
     def __init__(self, database: Database) -> None:
         share = max(database.connections // 5, 1)
         reads, writes = (2, 1) if database.is_sqlite else (share, share)
+        # A turn of SQLite's is over soon. On PostgreSQL, which may hang, it is as with the pool's connections.
+        self.timeout_s = None if database.is_sqlite else POOL_TIMEOUT_S
         self.reads = asyncio.Semaphore(reads)
         self.writes = asyncio.Semaphore(writes)
+
+    @asynccontextmanager
+    async def one_of(self, turns: asyncio.Semaphore) -> AsyncIterator[None]:
+        """Hold a turn. Raises TimeoutError where none comes in time."""
+        async with asyncio.timeout(self.timeout_s):
+            await turns.acquire()
+        try:
+            yield
+        finally:
+            turns.release()
 
 
 class UnitsOfWork:
@@ -89,8 +104,6 @@ class UnitsOfWork:
         self._fences = fences
         self._turns = turns
         self._note_ended = note_ended
-        self._read_turn = nullcontext() if turns is None else turns.reads
-        self._write_turn = nullcontext() if turns is None else turns.writes
         self.clock = clock
 
     def in_turns(self) -> UnitsOfWork:
@@ -101,15 +114,20 @@ class UnitsOfWork:
     async def begin(self) -> AsyncIterator[UnitOfWork]:
         """A unit of work. A database that is away becomes ``unavailable``; nothing is half done."""
         with faults():
-            async with self._write_turn, self._database.write() as session:
+            async with AsyncExitStack() as stack:
+                if self._turns is not None:
+                    await stack.enter_async_context(self._turns.one_of(self._turns.writes))
+                session = await stack.enter_async_context(self._database.write())
                 yield UnitOfWork(session, self._fences, self._note_ended)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """A session that only reads."""
         with faults():
-            async with self._read_turn, self._database.read() as session:
-                yield session
+            async with AsyncExitStack() as stack:
+                if self._turns is not None:
+                    await stack.enter_async_context(self._turns.one_of(self._turns.reads))
+                yield await stack.enter_async_context(self._database.read())
 
 
 @contextmanager
@@ -125,10 +143,21 @@ def faults() -> Iterator[None]:
         raise
 
 
-def _unavailable(error: Exception) -> DomainError:
+@contextmanager
+def _outcome_unknown() -> Iterator[None]:
+    """Where the database was asked to commit and said nothing, it may have done so, or do it when it goes on."""
+    try:
+        yield
+    except (DBAPIError, OSError) as error:
+        if isinstance(error, DBAPIError) and not error.connection_invalidated:
+            raise
+        raise _unavailable(error, "It was not heard whether the change was made: look before you try again.") from error
+
+
+def _unavailable(error: Exception, what: str = "Nothing was changed; try again shortly.") -> DomainError:
     return DomainError(
         Code.UNAVAILABLE,
-        "The database does not answer at the moment. Nothing was changed; try again shortly.",
-        log=f"database: {error}",
+        f"The database does not answer at the moment. {what}",
+        log=f"database: {str(error) or 'no turn at it in time'}",
         headers={"retry-after": "1"},
     )

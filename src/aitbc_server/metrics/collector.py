@@ -157,7 +157,7 @@ class Metrics:
                     self._waiting = await self._read()
             except (SQLAlchemyError, OSError) as error:
                 # TimeoutError is an OSError. What was true then may not be now.
-                logger.warning("the database does not answer the metrics: %s", error or "it hangs")
+                logger.warning("the database does not answer the metrics: %s", str(error) or "it hangs")
                 self._waiting = None
             self._asked_s = loop.time()
 

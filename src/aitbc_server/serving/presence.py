@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 _KEYS = {"a": 0x61697462, "b": 0x63}
 _CHECK_INTERVAL_S = 1.0
 _PATIENCE_S = 2.0
+_CONNECT_S = 5.0
 
 _TAKE = text("SELECT pg_try_advisory_lock(:a, :b)")
 _TAKE_SHARED = text("SELECT pg_try_advisory_lock_shared(:a, :b)")
@@ -78,7 +79,12 @@ class _AdvisoryLock:
 
     def __init__(self, url: URL, *, shared: bool) -> None:
         self._take = _TAKE_SHARED if shared else _TAKE
-        self._engine: AsyncEngine = new_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        self._engine: AsyncEngine = new_engine(
+            url,
+            poolclass=NullPool,
+            isolation_level="AUTOCOMMIT",
+            connect_args={"timeout": _CONNECT_S, "command_timeout": _PATIENCE_S},
+        )
         self._connection: AsyncConnection | None = None
 
     async def take(self) -> bool:

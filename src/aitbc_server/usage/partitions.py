@@ -110,9 +110,9 @@ async def take_out(session: AsyncSession, day: Partition) -> None:
 
 @asynccontextmanager
 async def _changing(database: Database) -> AsyncIterator[AsyncSession]:
-    async with database.write() as session:
+    # How long a table takes that nobody else can see is nobody else's business.
+    async with database.write_at_leisure() as session:
         await session.execute(_LOCK_TIMEOUT)
-        # How long a table takes that nobody else can see is nobody else's business.
         await session.execute(_NO_STATEMENT_TIMEOUT)
         yield session
         await session.commit()

@@ -28,6 +28,8 @@ DRAIN_INTERVAL_S = 1.0
 TENANTS_A_CALL = 100
 _ROUND_S = 1.0
 _REST_FACTOR = 4
+# A database that hung made one call long: nobody was crowded out then, and a stop waits for this rest.
+_LONGEST_REST_S = 1.0
 # What a node that died has counted and not stored is in the store for two days.
 SWEEP_INTERVAL_S = 3600.0
 _SWEEP_REST_S = 0.05
@@ -77,7 +79,7 @@ class SharedCounts:
                 if began_s > end_s:
                     return
                 await self.drain(chunk)
-                await asyncio.sleep((monotonic() - began_s) * _REST_FACTOR)
+                await asyncio.sleep(min((monotonic() - began_s) * _REST_FACTOR, _LONGEST_REST_S))
         except StoreUnavailableError:
             # The log has it already, from whoever watches the store.
             logger.debug("the store is away: its counts are drained when it is back")

@@ -49,11 +49,11 @@ class DatabaseCredentialSource:
             if parts is not None:
                 found = await find_by_kid(self._database, parts.kid)
                 return self._credential(found, parts.secret, parts.environment)
-            async with self._database.read() as session:
+            async with self._database.read_soon() as session:
                 found = await find_by_lookup(session, self._digests.lookups(secret))
                 return self._credential(found, secret, None)
         except (SQLAlchemyError, OSError) as error:
-            raise SourceUnavailableError(str(error)) from error
+            raise SourceUnavailableError(str(error) or "no answer in time") from error
 
     async def load_all(self, texts: Sequence[bytes]) -> list[Credential | None]:
         """See ``CredentialSource``. Two queries at most, however many texts."""
@@ -62,10 +62,10 @@ class DatabaseCredentialSource:
         kids = {each.kid for each in parts.values() if each is not None}
         lookups = {secret: self._digests.lookups(secret) for secret, each in parts.items() if each is None}
         try:
-            async with self._database.read() as session:
+            async with self._database.read_soon() as session:
                 found = await find_all(session, sorted(kids), sorted(itertools.chain(*lookups.values())))
         except (SQLAlchemyError, OSError) as error:
-            raise SourceUnavailableError(str(error)) from error
+            raise SourceUnavailableError(str(error) or "no answer in time") from error
         by_kid = {each.kid: each for each in found}
         by_lookup = {lookup: each for each in found for lookup in each.lookups}
 
