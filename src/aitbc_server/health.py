@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Protocol
 
 import msgspec
@@ -17,6 +18,8 @@ from aitbc_server.errors import Code, DomainError
 from aitbc_server.gate.operations import Audience, Operation
 from aitbc_server.stopping import Stopping
 from aitbc_server.web.routing import for_operation
+
+logger = logging.getLogger(__name__)
 
 LIVE = Operation("health.live", audience=Audience.EVERYONE, api=True)
 READY = Operation("health.ready", audience=Audience.EVERYONE, api=True)
@@ -65,12 +68,13 @@ class Readiness:
         self._stopping = stopping
         self._store = store
         self._needs_store = needs_store
-        self._needed = migrate.HEAD
+        self._said_newer = False
 
     async def check(self) -> ReadyHealth:
         """How the server is, where it is ready. Raises ``unavailable`` that says what is missing.
 
-        A node without its store is ready: the others are without it too, and requests have to go somewhere.
+        A node without its store is ready: the others are without it too, and requests have to go somewhere. So is one
+        whose database a later release has migrated: while a fleet is updated, its old nodes go on until their turn.
         """
         if self._stopping.begun:
             raise _not_ready("The server is stopping.")
@@ -80,7 +84,8 @@ class Readiness:
         except (SQLAlchemyError, OSError) as error:
             log = f"not ready: {str(error) or 'the database hangs'}"
             raise _not_ready("The database does not answer.", log=log) from error
-        if revision != self._needed:
+        is_newer = migrate.is_newer(revision)
+        if revision != migrate.HEAD and not is_newer:
             raise _not_ready("The database has another schema than this release needs.")
         details = {"database": "up"}
         if self._store is not None:
@@ -88,7 +93,20 @@ class Readiness:
         is_whole = all(state == "up" for state in details.values())
         if not is_whole and self._needs_store:
             raise _not_ready("The shared store does not answer, and AITBC_ON_STORE_FAILURE is deny.")
+        if is_newer:
+            self._say_newer(revision)
+            details["schema"] = "newer"
         return ReadyHealth("ok" if is_whole else "degraded", details)
+
+    def _say_newer(self, revision: str | None) -> None:
+        if not self._said_newer:
+            logger.warning(
+                "the database's schema (%s) is a later release's (this one's is %s): the node goes on, and is to be"
+                " updated soon",
+                revision,
+                migrate.HEAD,
+            )
+        self._said_newer = True
 
 
 @get("/health/live", **for_operation(LIVE))
@@ -103,6 +121,7 @@ async def ready(readiness: NamedDependency[Readiness]) -> ReadyHealth:
 
     `details` says how the parts are that it works with: `up`, or for the `store` of a fleet `hung` (it does not answer
     in time) or `away` (there is no connection). Then `status` is `degraded`: the node keeps limits by itself.
+    A `schema` that is `newer` is a later release's: the node goes on, and its update is due.
     """
     return await readiness.check()
 

@@ -139,6 +139,18 @@ async def test_a_database_that_cannot_be_used(folder: Path) -> None:
     assert "cannot be used" in found["database"].detail
 
 
+async def test_an_update_that_is_not_finished_is_a_warning(folder: Path) -> None:
+    """The tables of a later release work with this one, and everything else is looked at; they are to meet soon."""
+    database = Database(Settings(data_dir=folder).sqlalchemy_url)
+    async with database.write() as session:
+        await session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        await session.commit()
+    await database.close()
+    found = await findings(Settings(data_dir=folder))
+    assert unwell(found) == {"database": Level.WARN}
+    assert "9999 is newer than this release's" in found["database"].detail
+
+
 async def test_changes_that_wait_matter_only_beside_a_server(server: ServerProcess) -> None:
     """A running server is found with its address; the doctor's own exit code is 1 only where something fails."""
     settings = Settings(data_dir=server.data_dir)

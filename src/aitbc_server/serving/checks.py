@@ -59,17 +59,25 @@ def _remedy(cause: BaseException) -> str | None:
     return _REMEDIES.get(str(getattr(cause, "sqlstate", "")))
 
 
-async def ensure_schema(database: Database, *, may_migrate: bool) -> None:
-    """The schema is this code's afterwards. Raises StartError where that takes a person."""
+async def ensure_schema(database: Database, *, may_migrate: bool, may_be_newer: bool = False) -> None:
+    """The schema is this code's afterwards, or with ``may_be_newer`` a later release's.
+
+    Raises StartError where that takes a person.
+    """
     async with explained(database):
         state = await migrate.schema_state(database)
-        if state is SchemaState.CURRENT:
+        if state is SchemaState.CURRENT or (may_be_newer and state is SchemaState.NEWER):
             return
-        if state is SchemaState.UNKNOWN:
+        if state in {SchemaState.NEWER, SchemaState.UNKNOWN}:
+            revision = await migrate.current_revision(database)
+            if state is SchemaState.UNKNOWN:
+                raise StartError(
+                    f"the database's schema ({revision}) is none that aitbc makes",
+                    hint="AITBC_DATABASE_URL and AITBC_DATA_DIR say which database is used",
+                )
             raise StartError(
-                f"the database's schema ({await migrate.current_revision(database)}) is newer than this release"
-                f" ({migrate.HEAD})",
-                hint="start a newer release of aitbc on it",
+                f"the database's schema ({revision}) is newer than this release ({migrate.HEAD})",
+                hint="use a newer release of aitbc",
             )
         if not may_migrate:
             what = "has no schema yet" if state is SchemaState.EMPTY else "has the schema of an older release"

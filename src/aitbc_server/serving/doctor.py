@@ -99,9 +99,12 @@ async def _schema(database: Database) -> Finding:
     kind = "SQLite" if database.is_sqlite else "PostgreSQL"
     if state is SchemaState.CURRENT:
         return Finding(Level.OK, "database", f"{kind} answers; its schema is {revision}, as it should be")
+    if state is SchemaState.NEWER:
+        detail = f"{kind} answers; its schema {revision} is newer than this release's {migrate.HEAD}"
+        return Finding(Level.WARN, "database", detail, "finish the update: install the newer release on this machine")
     if state is SchemaState.UNKNOWN:
-        detail = f"its schema {revision} is newer than this release's {migrate.HEAD}"
-        return Finding(Level.FAIL, "database", detail, "use a newer release of aitbc")
+        detail = f"its schema {revision} is none that aitbc makes"
+        return Finding(Level.FAIL, "database", detail, "name the right one with AITBC_DATABASE_URL or AITBC_DATA_DIR")
     return Finding(Level.FAIL, "database", f"its schema is {revision or 'empty'}", "aitbc admin migrate")
 
 

@@ -114,7 +114,7 @@ async def opened(settings: Settings) -> AsyncIterator[tuple[Installation, Outsid
         folder.prepare(settings.data_dir)
     database = Database(settings.sqlalchemy_url)
     try:
-        await checks.ensure_schema(database, may_migrate=database.is_sqlite)
+        await checks.ensure_schema(database, may_migrate=database.is_sqlite, may_be_newer=True)
         secret_keys = await checks.load_secret_keys(settings, database)
         async with _fences(settings, database) as fences:
             yield Installation(database, secret_keys, fences), fences
@@ -135,15 +135,19 @@ async def _fences(settings: Settings, database: Database) -> AsyncIterator[Outsi
         yield SharedFences(shared.raise_fences, lambda tenant_ids: None)
 
 
-async def migrated(settings: Settings) -> str | None:
-    """Bring the schema to this release's version; the version before. Raises StartError."""
+async def migrated(settings: Settings) -> tuple[str | None, str | None]:
+    """Bring the schema to this release's version, never back from a later one's; the version before, and now.
+
+    Raises StartError.
+    """
     if not settings.database_url:
         folder.prepare(settings.data_dir)
     database = Database(settings.sqlalchemy_url)
     try:
         async with checks.explained(database):
             before = await migrate.current_revision(database)
-        await checks.ensure_schema(database, may_migrate=True)
-        return before
+        await checks.ensure_schema(database, may_migrate=True, may_be_newer=True)
+        async with checks.explained(database):
+            return before, await migrate.current_revision(database)
     finally:
         await database.close()

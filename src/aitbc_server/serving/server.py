@@ -114,7 +114,8 @@ async def _serve(settings: Settings, role: Role, listening: socket.socket, lock:
 
 async def ready_to_serve(settings: Settings, role: Role, database: Database) -> SecretKeys:
     """All that must hold before anything is served. Raises StartError."""
-    await checks.ensure_schema(database, may_migrate=role.may_migrate or database.is_sqlite)
+    # A node that restarts in the middle of an update goes on as the other old ones do.
+    await checks.ensure_schema(database, may_migrate=role.may_migrate or database.is_sqlite, may_be_newer=True)
     secret_keys = await checks.load_secret_keys(settings, database)
     if settings.valkey_url:
         await store_checks.ensure_fit(settings.valkey_url)

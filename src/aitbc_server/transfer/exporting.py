@@ -14,6 +14,7 @@ from aitbc_server.clock import Clock, now
 from aitbc_server.db import migrate
 from aitbc_server.db.engine import Database
 from aitbc_server.db.unit_of_work import faults
+from aitbc_server.errors import conflict
 from aitbc_server.secret_keys import SecretKeys
 from aitbc_server.transfer.lines import Header, Section, Writer, header_line
 from aitbc_server.transfer.tables import TABLES
@@ -25,7 +26,8 @@ _ROWS = 100
 async def export(database: Database, secret_keys: SecretKeys, file: IO[bytes], clock: Clock) -> Header:
     """Write everything that travels; what was written. Memory does not grow with the number of rows.
 
-    Raises DomainError where the database does not answer, and OSError of the file alone.
+    Raises DomainError where the database does not answer, or has more than this release knows of, and OSError of the
+    file alone.
     """
     writer = Writer(file, secret_keys)
     async with aclosing(_everything(database, clock)) as portions:
@@ -42,6 +44,12 @@ async def _everything(database: Database, clock: Clock) -> AsyncGenerator[list[b
     """The header's line, then all others, some at a time."""
     # Around what is read alone: what becomes of the lines is not the database's fault.
     with faults():
+        revision = await migrate.current_revision(database)
+        if revision != migrate.HEAD:
+            raise conflict(
+                f"The database's schema ({revision}) is newer than this release ({migrate.HEAD}), which would leave out"
+                " what it does not know of: export with the newer release."
+            )
         async with _snapshot(database) as connection:
             rows = {}
             for table in TABLES:

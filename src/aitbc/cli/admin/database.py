@@ -19,7 +19,8 @@ def migrate(settings: Settings) -> None:
     """Bring the database's schema to this release's version.
 
     Run it before the first start on PostgreSQL, and after an update; on SQLite the server does it by itself.
-    To run it again changes nothing.
+    To run it again changes nothing, and a later release's version stays. A fleet's nodes go on meanwhile: they are
+    restarted one by one afterwards.
     """
     from aitbc_server import logging
     from aitbc_server.db.migrate import HEAD
@@ -30,10 +31,12 @@ def migrate(settings: Settings) -> None:
     logging.configure("warning", terminal=True, color=settings.color)
     say_if_new = on_new_database(configured, creates=True)
     with clear_faults(settings):
-        before = asyncio.run(migrated(configured))
+        before, current = asyncio.run(migrated(configured))
     say_if_new()
     if settings.json:
-        print_json({"before": before, "now": HEAD})
+        print_json({"before": before, "now": current})
+    elif current != HEAD:
+        note(f"The schema is at version {current}, of a later release than this one ({HEAD}): nothing was changed.")
     elif before == HEAD:
         note(f"The schema is at version {HEAD} already.")
     else:
