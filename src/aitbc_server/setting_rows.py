@@ -53,8 +53,9 @@ SETTINGS: tuple[Setting, ...] = (
         "database_connections",
         types.connections,
         "a whole number from 5 to 1000",
-        "How many connections to PostgreSQL one process has at most; in a fleet each has one more, on which nodes hear "
-        "of one another. All processes together must stay below the database's max_connections.",
+        "How many connections to PostgreSQL one process has for requests at most; it has two more for itself, three in "
+        "a fleet. All processes together must stay below the database's max_connections: `aitbc admin doctor` "
+        "compares those of one node.",
         "20",
         "40",
     ),

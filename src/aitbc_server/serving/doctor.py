@@ -16,7 +16,7 @@ from aitbc_server.db import migrate, outbox
 from aitbc_server.db.engine import Database
 from aitbc_server.db.migrate import SchemaState
 from aitbc_server.secret_keys import SecretKeyError, SecretKeys
-from aitbc_server.serving import checks, folder, presence, store_checks
+from aitbc_server.serving import checks, database_checks, folder, presence, store_checks
 from aitbc_server.serving.errors import StartError
 from aitbc_server.serving.findings import Finding, Level
 from aitbc_server.serving.installation import is_there
@@ -48,6 +48,8 @@ async def examine(settings: Settings, clock: Clock) -> AsyncIterator[Finding]:
             return
         if settings.valkey_url:
             yield await store_checks.examine_owner(settings.valkey_url, await checks.installation(database))
+        async for finding in database_checks.examine(settings, database):
+            yield finding
         if secret.level is not Level.FAIL:
             yield await _peppers(settings, database)
             yield await _passwords(settings, database)

@@ -19,7 +19,7 @@ from aitbc_server.db.engine import Database
 from aitbc_server.db.fences import Fences, OutsideFences, SharedFences
 from aitbc_server.db.unit_of_work import UnitsOfWork
 from aitbc_server.secret_keys import SecretKeys
-from aitbc_server.serving import checks, folder, presence
+from aitbc_server.serving import checks, database_checks, folder, presence
 from aitbc_server.settings import Settings
 from aitbc_server.tenants.plans import PlanService
 from aitbc_server.tenants.service import TenantService
@@ -144,6 +144,7 @@ async def migrated(settings: Settings) -> tuple[str | None, str | None]:
         folder.prepare(settings.data_dir)
     database = Database(settings.sqlalchemy_url)
     try:
+        await database_checks.ensure_fit(database)
         async with checks.explained(database):
             before = await migrate.current_revision(database)
         await checks.ensure_schema(database, may_migrate=True, may_be_newer=True)

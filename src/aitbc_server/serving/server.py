@@ -22,7 +22,7 @@ from aitbc_server.db.fences import LocalFences
 from aitbc_server.db.unit_of_work import UnitsOfWork
 from aitbc_server.host_port import host_port
 from aitbc_server.secret_keys import SecretKeys
-from aitbc_server.serving import checks, folder, leftovers, presence, store_checks
+from aitbc_server.serving import checks, database_checks, folder, leftovers, presence, store_checks
 from aitbc_server.serving.errors import StartError
 from aitbc_server.serving.lifespan import Lifespan
 from aitbc_server.serving.listener import Listener, address_of, bind
@@ -114,6 +114,7 @@ async def _serve(settings: Settings, role: Role, listening: socket.socket, lock:
 
 async def ready_to_serve(settings: Settings, role: Role, database: Database) -> SecretKeys:
     """All that must hold before anything is served. Raises StartError."""
+    await database_checks.ensure_fit(database)
     # A node that restarts in the middle of an update goes on as the other old ones do.
     await checks.ensure_schema(database, may_migrate=role.may_migrate or database.is_sqlite, may_be_newer=True)
     secret_keys = await checks.load_secret_keys(settings, database)
