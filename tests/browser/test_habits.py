@@ -171,6 +171,22 @@ async def test_the_keyboard_is_enough(site: Site) -> None:
         await expect(page.get_by_role("heading", name="By keyboard")).to_be_visible()
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_what_is_wrong_with_a_form_has_the_focus(site: Site, scripts: bool) -> None:
+    """A screen reader begins there, and the next Tab leads to the first fault (WCAG 2.4.3, 3.3.1, 4.1.3)."""
+    async with site.page(site.operator, java_script_enabled=scripts) as page:
+        await page.goto("/api-keys/new")
+        await page.get_by_label("Name").fill("Reports")
+        await page.get_by_label("Allowed addresses").fill("here")
+        await page.get_by_label("Own limit").fill("many")
+        await page.get_by_role("button", name="Generate API key").click()
+        await expect(page.get_by_role("alert")).to_be_focused()
+        await expect(page.get_by_role("alert")).to_contain_text("The key's own limit must be a whole number.")
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_label("Allowed addresses")).to_be_focused()
+
+
 async def test_menus_close_by_escape(site: Site) -> None:
     """And the focus is where it was (WCAG 1.4.13, 2.4.3)."""
     async with site.page(site.operator) as page:

@@ -65,6 +65,10 @@ async def test_what_happened_is_told(people: People, installation: Installation,
     assert "API key “a key” changed name of the API key “Invoices”." in page.text
     assert "API key “a key” generated the API key “Invoices”." in page.text
     assert "192.0.2.1" in page.text
+    # Who cannot see the row hears in the link what it is about (WCAG 2.4.4).
+    [details] = [a for _, a in page.elements if a.get("id") == "details-1"]
+    assert details["aria-labelledby"] == "details-1 told-1"
+    assert page.ids["told-1"] == "API key “a key” changed name of the API key “Invoices”."
     shown = await browser.get(f"/audit-log/{events_on(page)[0]}")
     assert "What changed" in shown.text
     assert "Name Billing Invoices" in shown.text

@@ -99,15 +99,16 @@ def to_create(form: Form, at: Timestamp, plan_limit: int) -> CreateApiKey:
 
     Raises ``validation_error`` with every field that is wrong.
     """
-    faults = Faults()
+    readers: _Readers = {
+        "name": lambda: _name(form),
+        "environment": lambda: form.line("environment") or None,
+        "preset": lambda: form.line("access") or None,
+        "expires_at": lambda: _expiry(form, at),
+        **_limits(form),
+    }
     if form.line("access") == CUSTOM:
-        rights: _Readers = {"scopes": lambda: _scopes(form)}
-    else:
-        rights = {"preset": lambda: form.line("access") or None}
-    environment: _Readers = {"environment": lambda: form.line("environment") or None}
-    expiry: _Readers = {"expires_at": lambda: _expiry(form, at)}
-    values = _read({**_common(form), **environment, **rights, **expiry}, faults)
-    return _checked(values, CreateApiKey, plan_limit, faults)
+        readers["preset"], readers["scopes"] = lambda: None, lambda: _scopes(form)
+    return _read(readers, CreateApiKey, plan_limit)
 
 
 def to_update(form: Form, at: Timestamp, plan_limit: int) -> UpdateApiKey:
@@ -116,29 +117,44 @@ def to_update(form: Form, at: Timestamp, plan_limit: int) -> UpdateApiKey:
     What somebody else changed in the meantime stays, where this form does not change the same: a page that was open for
     long must not give a key back what was taken from it. Raises ``bad_request``.
     """
-    shown, faults = msgspec.structs.asdict(Shown.read(form)), Faults()
-    wanted: _Readers = {**_common(form), "scopes": lambda: _scopes(form)}
+    readers: _Readers = {"name": lambda: _name(form), "scopes": lambda: _scopes(form)}
     if form.line("expires_at") != _KEEP:
-        wanted["expires_at"] = lambda: _expiry(form, at)
-    changed = {field: value for field, value in _read(wanted, faults).items() if value != shown[field]}
-    return _checked(changed, UpdateApiKey, plan_limit, faults)
+        readers["expires_at"] = lambda: _expiry(form, at)
+    shown = msgspec.structs.asdict(Shown.read(form))
+    return _read({**readers, **_limits(form)}, UpdateApiKey, plan_limit, shown)
 
 
-def _common(form: Form) -> _Readers:
+def _limits(form: Form) -> _Readers:
     return {
-        "name": lambda: _name(form),
         "allowed_ips": lambda: form.lines("allowed_ips"),
         "limit_per_minute": lambda: form.integer("limit_per_minute"),
     }
 
 
-def _read(readers: _Readers, faults: Faults) -> dict[str, Any]:
-    """What was typed, of the fields in which it could be read."""
-    values = {}
+def _read(readers: _Readers, wanted: type[Wanted], plan_limit: int, shown: Mapping[str, Any] | None = None) -> Wanted:
+    """The values as the API itself would take them, but for those that are as they were ``shown``.
+
+    Raises ``validation_error`` with every field that is wrong, in the order of the form.
+    """
+    faults, values = Faults(), {}
     for field, read in readers.items():
         with faults.collected():
-            values[field] = read()
-    return values
+            value = read()
+            if shown is None or value != shown[field]:
+                _check(field, value, wanted, plan_limit)
+                values[field] = value
+    faults.raise_all()
+    return msgspec.convert(values, wanted)
+
+
+def _check(field: str, value: Any, wanted: type[Any], plan_limit: int) -> None:
+    if field == "allowed_ips":
+        _check_addresses(value)
+    _check_type(field, value, wanted)
+    if field == "name":
+        check_name(value)
+    if field == "limit_per_minute":
+        fields.check_limit(value, plan_limit)
 
 
 def _name(form: Form) -> str:
@@ -178,22 +194,7 @@ def _end_of(day: str, at: Timestamp) -> str:
     return end.isoformat()
 
 
-def _checked(values: Mapping[str, Any], wanted: type[Wanted], plan_limit: int, faults: Faults) -> Wanted:
-    """The values as the API itself would take them. Raises ``validation_error`` with every field that is wrong."""
-    for field, value in values.items():
-        with faults.collected():
-            if field == "allowed_ips":
-                _check_addresses(value)
-            _check_alone(field, value, wanted)
-            if field == "name":
-                check_name(value)
-            if field == "limit_per_minute":
-                fields.check_limit(value, plan_limit)
-    faults.raise_all()
-    return msgspec.convert(dict(values), wanted)
-
-
-def _check_alone(field: str, value: Any, wanted: type[Any]) -> None:
+def _check_type(field: str, value: Any, wanted: type[Any]) -> None:
     """One field by its type; a name is what every new key must have."""
     try:
         msgspec.convert({"name": "any", field: value}, wanted)
