@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -185,6 +186,29 @@ async def test_what_is_wrong_with_a_form_has_the_focus(site: Site, scripts: bool
         await page.keyboard.press("Tab")
         await page.keyboard.press("Enter")
         await expect(page.get_by_label("Allowed addresses")).to_be_focused()
+
+
+async def test_charts_tell_the_readers_time(site: Site) -> None:
+    """As the rest of the page does; days alone are those of UTC, and say so. Without scripts everything is UTC."""
+    options = {"timezone_id": "Asia/Kathmandu", "locale": "en-US"}
+    async with site.page(site.operator, **options) as page:
+        await page.goto("/overview")
+        chart = page.locator("#requests")
+        await expect(chart.locator(".chart-zone")).to_be_hidden()
+        # Kathmandu is 5:45 ahead of UTC, where the labels are at full hours.
+        for label in await chart.locator("svg[role=img] text[text-anchor=middle]").all_text_contents():
+            assert re.fullmatch(r"\d+:45\s[AP]M", label), label
+        await chart.get_by_text("Show the numbers").click()
+        await expect(chart.get_by_role("columnheader").first).to_have_text("Hour", use_inner_text=True)
+        assert re.fullmatch(r"\w{3} \d+, \d+:45\s[AP]M", await chart.get_by_role("rowheader").first.inner_text())
+        tip = await chart.locator(".chart-tips title").last.text_content() or ""
+        assert re.fullmatch(r"\w{3} \d+, \d+:45\s[AP]M: .+", tip), tip
+        await page.goto("/overview?window=month")
+        await expect(chart.locator(".chart-zone")).to_have_text("Days are those of UTC.")
+        assert " UTC: " in (await chart.locator(".chart-tips title").last.text_content() or "")
+    async with site.page(site.operator, java_script_enabled=False, **options) as page:
+        await page.goto("/overview")
+        await expect(page.locator("#requests .chart-zone")).to_have_text("Times are UTC.")
 
 
 async def test_menus_close_by_escape(site: Site) -> None:

@@ -104,6 +104,25 @@ def test_a_series_without_numbers_is_left_out() -> None:
     assert "Refused" not in chart(ALLOWED, Series("Refused", Tone.ORANGE, values()))
 
 
+@pytest.mark.parametrize(("step_ms", "zone"), [(HOUR_MS, "Times are"), (24 * HOUR_MS, "Days are")])
+def test_a_reader_is_told_whose_times_they_are(step_ms: int, zone: str) -> None:
+    """On its face; and the script finds the times by their moment, but for days, which are those of UTC for all."""
+    axis = TimeAxis(0, step_ms, 24)
+    tree = parsed(stacked_bars("chart", "Requests", axis, [ALLOWED]))
+    [said] = [each for each in tree.iter("p") if each.get("class") == "chart-zone"]
+    assert str(said.text).startswith(f"{zone} ")
+    assert "UTC" in str(said.text)
+    [unit] = [each for each in tree.iter("span") if each.text == " (UTC)"]
+    assert (said.get("data-utc"), unit.get("data-utc")) == (("", "") if step_ms == HOUR_MS else (None, None))
+    figure = tree[0]
+    assert [figure.get(f"data-{name}") for name in ("from", "step", "intervals")] == ["0", str(step_ms // 1000), "24"]
+    # The script goes by the order and the places of these.
+    rows = [each.text for each in tree.iter("th") if each.get("scope") == "row"]
+    [tips] = [each for each in tree.iter("g") if each.get("class") == "chart-tips"]
+    assert [str(each[0].text).partition(" UTC")[0] for each in tips] == rows[::-1]
+    assert [round(float(each.get("x", "").rstrip("%")) * 24 / 100) for each in tips] == [0, 23]
+
+
 def test_a_single_request_among_thousands_is_seen() -> None:
     """A bar is a pixel high at least."""
     tree = parsed(chart(Series("Allowed", Tone.BLUE, values((0, 900_000))), REFUSED))

@@ -3,7 +3,8 @@
 Every chart is readable in light and dark (its colours are classes of ``charts.css`` and ``currentColor``), by people
 who see no colours (a pattern, an order and a label for each series) and by people who see no chart (``role="img"``
 with title and description, and a table with the same numbers). There is no inline style: the Content-Security-Policy
-forbids it. Times are UTC, and say so.
+forbids it. Times are UTC, and say so; the script makes hours and minutes local, as it does elsewhere on the page.
+Days stay those of UTC: their requests are counted by them.
 """
 
 from __future__ import annotations

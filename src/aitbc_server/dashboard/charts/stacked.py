@@ -8,9 +8,9 @@ from markupsafe import Markup
 
 from aitbc_server.dashboard.charts.axes import BASELINE, HEIGHT, TimeAxis, height_of, nice_ticks, time_axis
 from aitbc_server.dashboard.charts.axes import value_axis as values_of
-from aitbc_server.dashboard.charts.numbers import compact, counted, interval
+from aitbc_server.dashboard.charts.numbers import DAY_MS, compact, counted, interval
 from aitbc_server.dashboard.charts.series import Series, fill, legend, patterns, tone_class
-from aitbc_server.dashboard.charts.svg import element, percent
+from aitbc_server.dashboard.charts.svg import Value, element, joined, percent
 from aitbc_server.dashboard.charts.tables import Row, figure, table
 from aitbc_server.dashboard.formats import grouped
 
@@ -56,7 +56,21 @@ def stacked_bars(
         height=HEIGHT,
     )
     keys = legend(chart_id, shown) if len(series) > 1 else ""
-    return figure(chart_id, element("div", drawing, class_="chart-plot"), keys, _table(title, axis, shown, totals))
+    plot = element("div", drawing, class_="chart-plot")
+    # By these the script knows the time of everything that is drawn: a time in each would be a tenth of a page.
+    times: dict[str, Value] = {
+        "data_from": axis.from_ms // 1000,
+        "data_step": axis.step_ms // 1000,
+        "data_intervals": axis.intervals,
+    }
+    return figure(chart_id, plot, _zone(axis), keys, _table(title, axis, shown, totals), **times)
+
+
+def _zone(axis: TimeAxis) -> Markup:
+    """Whose times they are. The script takes it away with the times that it makes local."""
+    if axis.step_ms >= DAY_MS:
+        return element("p", "Days are those of UTC.", class_="chart-zone")
+    return element("p", "Times are UTC.", class_="chart-zone", data_utc="")
 
 
 def _description(axis: TimeAxis, series: Sequence[Series], totals: list[int], noun: str, limit: int | None) -> str:
@@ -129,16 +143,17 @@ def _table(title: str, axis: TimeAxis, series: Sequence[Series], totals: list[in
     unit = _UNIT[axis.step_ms].capitalize()
     # One series has no total beside it.
     several = len(series) > 1
+    starts = axis.starts()
+    # The newest first, as in every list of the dashboard.
+    used = [index for index in reversed(range(axis.intervals)) if totals[index]]
     rows: list[Row] = [
         [
-            interval(start, axis.step_ms),
+            interval(starts[index], axis.step_ms),
             *[each.values[index] for each in series],
             *([totals[index]] if several else []),
         ]
-        for index, start in enumerate(axis.starts())
-        if totals[index]
+        for index in used
     ]
-    # The newest first, as in every list of the dashboard.
-    rows.reverse()
-    columns = [f"{unit} (UTC)", *[each.name for each in series], *(["Total"] if several else [])]
+    zone = element("span", " (UTC)", data_utc=None if axis.step_ms >= DAY_MS else "")
+    columns = [joined([unit, zone]), *[each.name for each in series], *(["Total"] if several else [])]
     return table(title, columns, rows, empty_left_out=True)

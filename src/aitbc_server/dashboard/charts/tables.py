@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from aitbc_server.dashboard.charts.svg import element
+from aitbc_server.dashboard.charts.svg import Value, element
 from aitbc_server.dashboard.formats import grouped
 
 #: What the row is, then its values.
 Row = Sequence[str | int]
 
 
-def figure(chart_id: str, *parts: str) -> Markup:
+def figure(chart_id: str, *parts: str, **attributes: Value) -> Markup:
     """A chart with what belongs to it."""
-    return element("figure", *parts, class_="chart", id=chart_id)
+    return element("figure", *parts, class_="chart", id=chart_id, **attributes)
 
 
 def table(caption: str, columns: Sequence[str], rows: Sequence[Row], *, empty_left_out: bool = False) -> Markup:

@@ -16,6 +16,40 @@
   const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
   const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
 
+  // Those of charts: on the axis, in what a pointer is told, in the table, whose rows are the tips from the last to the
+  // first. Requests are counted by days of UTC, wherever the reader is: such a day stays the one that it is.
+  const part = (options) => new Intl.DateTimeFormat(undefined, options);
+  const hour = part({ timeStyle: "short" });
+  const day = part({ month: "short", day: "numeric" });
+  const minute = part({ month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
+  const utcDay = part({ month: "short", day: "numeric", timeZone: "UTC" });
+  const onAxis = (moment) => (moment.getHours() + moment.getMinutes() ? hour : day).format(moment);
+
+  const showChart = (chart) => {
+    const [from, step, intervals] = ["from", "step", "intervals"].map((name) => Number(chart.dataset[name]));
+    const days = step === 86400;
+    const momentOf = (drawn) => {
+      const index = Math.round(parseFloat(drawn.getAttribute("x")) * intervals / 100);
+      return new Date((from + index * step) * SECOND);
+    };
+    for (const label of chart.querySelectorAll("text[text-anchor=middle]")) {
+      label.textContent = (days ? utcDay.format : onAxis)(momentOf(label));
+    }
+    const rows = [...chart.querySelectorAll("tbody th")].reverse();
+    chart.querySelectorAll(".chart-tips rect").forEach((rect, index) => {
+      const text = (days ? utcDay : minute).format(momentOf(rect));
+      const tip = rect.firstChild;
+      tip.textContent = text + tip.textContent.replace(/^.*? UTC/, days ? " UTC" : "");
+      rows[index].textContent = text;
+    });
+    for (const note of chart.querySelectorAll("[data-utc]")) note.hidden = true;
+    delete chart.dataset.from;
+  };
+
+  const showCharts = (root) => {
+    for (const chart of root.querySelectorAll("[data-from]")) showChart(chart);
+  };
+
   const since = (moment) => {
     const seconds = Math.trunc((moment - Date.now()) / SECOND);
     const unit = UNITS.find(([, length]) => Math.abs(seconds) >= length);
@@ -126,6 +160,7 @@
 
   const refresh = (root) => {
     showTimes(root);
+    showCharts(root);
     showCopying(root);
   };
   refresh(document);
