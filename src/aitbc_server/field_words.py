@@ -7,12 +7,17 @@ _LABELS = {
     "actor": "Who",
     "allowed_ips": "Allowed addresses",
     "client_ip": "Address",
+    "created_at": "Created",
+    "created_by": "Created by",
     "email": "E-mail address",
     "expires_at": "Expires",
     "grace_period_seconds": "Grace period",
     "key_id": "Key",
+    "last_used_at": "Last used",
+    "last_used_ip": "Last used from",
     "limit_per_minute": "Own limit",
     "preset": "What may it do?",
+    "secret_created_at": "Secret made",
     "tenant_ids": "Acts for",
 }
 

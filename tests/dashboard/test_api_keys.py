@@ -57,7 +57,7 @@ async def test_a_person_makes_a_key_and_it_works(people: People, client: httpx2.
     assert made["created_by"] == "usr_owner"
     listed = await browser.get("/api-keys")
     assert path in listed.links
-    assert "by Owner" in listed.text
+    assert "by owner@example.com" in listed.text
     assert made["masked"] in listed.text
 
 

@@ -80,6 +80,21 @@ async def test_what_happened_is_told(people: People, installation: Installation,
         assert (await browser.get(link)).status == 200
 
 
+async def test_an_event_is_told_without_json(
+    people: People, installation: Installation, client: httpx2.AsyncClient
+) -> None:
+    """Times as on every page, and the older of two secrets in words."""
+    key = await installation.add_key(HOME)
+    made = await make_key(client, key.text, "Billing")
+    headers = {"X-API-Key": key.text}
+    await client.post(f"/v1/api-keys/{made}/regenerate", json={"grace_period_seconds": 3600}, headers=headers)
+    browser = await people("viewer")
+    shown = await browser.get(f"/audit-log/{events_on(await browser.get('/audit-log'))[0]}")
+    assert "Previous secret none Expires: 24 Nov 2026, 06:46 UTC , Last used: never" in shown.text
+    assert not re.search(r"\d{4}-\d\d-\d\d|[{}]", shown.text), shown.text
+    assert [a for tag, a in shown.elements if tag == "time" and a["datetime"] == "2026-11-24T06:46:30.000Z"]
+
+
 async def test_events_are_found(people: People, installation: Installation, client: httpx2.AsyncClient) -> None:
     """By what, who, key and days; through many; other tenants' are not there."""
     key, other = await installation.add_key(HOME), await installation.add_key(HOME, name="Robot")

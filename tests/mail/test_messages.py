@@ -11,13 +11,19 @@ from tests.mail.conftest import FROM, KEYS, Post
 
 from aitbc_server.clock import from_ms
 from aitbc_server.mail.addresses import check_address, parse_sender
-from aitbc_server.mail.message import Link, Message
+from aitbc_server.mail.message import Link, Message, time_in_words
 from aitbc_server.mail.messages import _WRITERS, Kind, compose
 from aitbc_server.mail.outbox import Mailbox
 from aitbc_server.mail.smtp import envelope
 
 HOSTILE = 'ci\r\nBcc: eve@example.com\r\n\r\n<script>alert("1")</script>\u202e\x1b[2J'
-AT = from_ms(1_795_499_190_000)
+AT_MS = 1_795_499_190_000
+AT = from_ms(AT_MS)
+
+
+def test_times_are_told_in_one_form() -> None:
+    """The month in letters and the zone, whichever mail tells them."""
+    assert time_in_words(from_ms(AT_MS)) == "24 November 2026, 05:46 UTC"
 
 
 def parameters(kind: Kind, value: str) -> dict[str, Any]:

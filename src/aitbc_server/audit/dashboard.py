@@ -12,7 +12,9 @@ from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Stream
+from markupsafe import Markup
 
+from aitbc.schemas.api_keys import PreviousSecret
 from aitbc.schemas.audit import AuditEvent
 from aitbc.schemas.common import Page as Listed
 from aitbc.schemas.scopes import Scope
@@ -22,12 +24,14 @@ from aitbc_server.audit.repository import Filters
 from aitbc_server.audit.service import AuditReader
 from aitbc_server.audit.words import ACTIONS, deed, doer, title
 from aitbc_server.clock import Timestamp, from_ms, to_ms
+from aitbc_server.dashboard import formats
 from aitbc_server.dashboard.access import TAKES_ALONG
 from aitbc_server.dashboard.downloads import streamed
 from aitbc_server.dashboard.excerpts import in_a_line
 from aitbc_server.dashboard.forms import Form, messages, query_of
 from aitbc_server.dashboard.pages import AnyRequest, Page, Pages, for_page
 from aitbc_server.errors import DomainError, Faults, invalid
+from aitbc_server.field_words import label
 from aitbc_server.gate.operations import Audience, Operation
 from aitbc_server.json_limits import check_text
 from aitbc_server.usage.activity import UsageActivity
@@ -51,7 +55,10 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _ID = re.compile(r"(usr|key)_\w+", re.ASCII)
 _MAX_CHANGES = 50
 _MAX_VALUE = 200
-_NOTHING = "none"
+# As the log has every time (RFC 3339), and what it tells of the older of two secrets.
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+_SECRET_FIELDS = frozenset(PreviousSecret.__struct_fields__)
+_NOTHING, _NEVER = "none", "never"
 
 CallingActor = NamedDependency[Actor]
 AllPages = NamedDependency[Pages]
@@ -61,7 +68,7 @@ Activity = NamedDependency[UsageActivity]
 
 
 class Change(NamedTuple):
-    """A field of what was changed, as texts; None where there was none."""
+    """A field of what was changed, as texts or markup; None where there was none."""
 
     field: str
     before: str | None
@@ -257,17 +264,24 @@ def _changes(event: AuditEvent) -> list[Change]:
     if before and after:
         return changes
     # Of something new, or gone, what it does not have is of no interest.
-    return [each for each in changes if {each.before, each.after} != {None, _NOTHING}]
+    return [each for each in changes if not {each.before, each.after} <= {None, _NOTHING, _NEVER}]
 
 
 def _value(state: Mapping[str, Any], field: str) -> str | None:
-    if field not in state:
-        return None
-    value = state[field]
+    return _shown(field, state[field]) if field in state else None
+
+
+def _shown(field: str, value: Any) -> str:
+    """A recorded value as people read it; a time is told as everywhere on the pages."""
     if value is None or value in ([], {}, ""):
-        return _NOTHING
+        return _NEVER if field.endswith("_at") else _NOTHING
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, str) and _TIME.fullmatch(value):
+        return formats.time(parse_time(field, value))
+    if isinstance(value, dict) and set(value) <= _SECRET_FIELDS:
+        told = [Markup("{}: {}").format(label(name), _shown(name, each)) for name, each in value.items()]
+        return Markup(", ").join(told)
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         value = ", ".join(value)
     return in_a_line(value, _MAX_VALUE)

@@ -25,6 +25,7 @@ from aitbc_server.device.errors import OAuthCode, OAuthError
 from aitbc_server.device.model import DeviceGrantRow, GrantState
 from aitbc_server.errors import DomainError
 from aitbc_server.ids import new_id
+from aitbc_server.mail.message import time_in_words
 from aitbc_server.mail.messages import Kind
 from aitbc_server.mail.outbox import Mailbox
 from aitbc_server.periodic import repeating
@@ -254,4 +255,4 @@ def _after(at: Timestamp, span: timedelta) -> Timestamp:
 
 
 def _shown(moment: Timestamp | None) -> str:
-    return "never" if moment is None else moment.strftime("%Y-%m-%d %H:%M UTC")
+    return "never" if moment is None else time_in_words(moment)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import textwrap
+from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
@@ -71,6 +72,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
             blocks.append(_BUTTON.format(url=_escaped(self.link.url), label=_escaped(self.link.label)))
         blocks += [_paragraph(each) for each in self.after]
         return _PAGE.format(subject=_escaped(self.subject), body="\n".join(blocks))
+
+
+def time_in_words(at: datetime) -> str:
+    """``24 November 2026, 05:46 UTC``: a mail is read anywhere, and cannot know where."""
+    return f"{at.day} {at:%B %Y, %H:%M} UTC"
 
 
 def one_line(text: str) -> str:

@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from aitbc_server.clock import Clock, Timestamp, now
+from aitbc_server.clock import Clock, now
+from aitbc_server.mail.message import time_in_words
 from aitbc_server.users import limits
 from aitbc_server.users.events import Origin
 from aitbc_server.users.limits import Limits, Rule, client_group
@@ -78,7 +79,7 @@ class Letters:
             session,
             recipient,
             "password_changed_notice",
-            when=_when(now(self._clock)),
+            when=time_in_words(now(self._clock)),
             client_ip=origin.client_ip,
             reset_link=f"{self._site_url}/forgot-password",
         )
@@ -90,16 +91,12 @@ class Letters:
             recipient,
             "email_changed_notice",
             new_email=new_email,
-            when=_when(now(self._clock)),
+            when=time_in_words(now(self._clock)),
             client_ip=origin.client_ip,
         )
 
     async def tell_account_deleted(self, session: AsyncSession, recipient: str, origin: Origin) -> None:
         """Tell who had the account, in case it was somebody else (ASVS 6.3.7)."""
         await self._mailbox.put(
-            session, recipient, "account_deleted", when=_when(now(self._clock)), client_ip=origin.client_ip
+            session, recipient, "account_deleted", when=time_in_words(now(self._clock)), client_ip=origin.client_ip
         )
-
-
-def _when(at: Timestamp) -> str:
-    return f"{at.day} {at:%B %Y, %H:%M} UTC"
