@@ -9,6 +9,8 @@ from tests.support.browser import Page
 from tests.support.installation import HOME, STRANGER, Installation
 from tests.usage.world import MINUTE_US
 
+from aitbc.schemas.scopes import Environment
+
 MAX_PAGE_BYTES = 60 * 1024
 
 
@@ -36,10 +38,38 @@ async def test_a_new_account_is_led_to_its_first_call(
     assert (await client.get("/v1/api-keys/self", headers=dict(key.headers))).status_code == 200
     page = await owner.get("/overview")
     assert "Your first call succeeded" in page.text
-    assert "Generate a second key" in page.text
+    assert "Generate a second key for the next program" in page.text
     await installation.add_key(HOME)
     page = await owner.get("/overview")
     assert "first call" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("environments", "step"),
+    [
+        ([Environment.LIVE], "a second key for the next program"),
+        ([Environment.TEST], "a live key for production"),
+        ([Environment.TEST, Environment.TEST], "a live key for production"),
+        ([Environment.LIVE, *[Environment.TEST] * 3], None),
+    ],
+)
+async def test_the_next_steps_fit_what_there_is(
+    people: People,
+    installation: Installation,
+    client: httpx2.AsyncClient,
+    environments: list[Environment],
+    step: str | None,
+) -> None:
+    """Nobody with keys for everything is told to make a second one; one of a development server counts too."""
+    first, *others = environments
+    key = await installation.add_key(HOME, environment=first)
+    for environment in others:
+        await installation.add_key(HOME, environment=environment, made_by_dev=True)
+    await client.get("/v1/api-keys/self", headers=dict(key.headers))
+    page = await (await people("owner")).get("/overview")
+    assert "Your first call succeeded" in page.text
+    assert (step is None) is ("Generate a" not in page.text)
+    assert step is None or f"Generate {step}" in page.text
 
 
 async def test_a_viewer_is_not_led_to_what_they_may_not_do(people: People) -> None:

@@ -196,10 +196,10 @@ async def test_a_start_ends_with_the_first_successful_call(world: World, counted
     counted.add(key, "insufficient_scope")
     assert await counted.activity.start(reader()) == Start(1, False)
     counted.add(key)
-    assert await counted.activity.start(reader()) == Start(1, True)
+    assert await counted.activity.start(reader()) == Start(1, True, 2, has_live=True)
     await counted.store()
     world.clock.now_us += 400 * 24 * HOUR_US
-    assert await counted.activity.start(reader()) == Start(1, True)
+    assert await counted.activity.start(reader()) == Start(1, True, 2, has_live=True)
     assert await counted.activity.start(reader("rival")) == Start(0, False)
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from aitbc.schemas.scopes import Scope
+from aitbc.schemas.scopes import Environment, Scope
 from aitbc_server.actor import Actor
 from aitbc_server.clock import Timestamp, from_ms
 from aitbc_server.db.unit_of_work import UnitsOfWork
@@ -45,10 +45,15 @@ class Refusals(NamedTuple):
 
 
 class Start(NamedTuple):
-    """How far a tenant has got: how many keys it has made, and whether a call with one of them succeeded."""
+    """How far a tenant has got: how many keys it has made, and whether a call with one of them succeeded.
+
+    Once one did, of the keys that are not revoked, whoever made them: how many, and whether there is a live one.
+    """
 
     keys: int
     has_called: bool
+    keys_now: int = 0
+    has_live: bool = False
 
 
 class UsageActivity:
@@ -129,7 +134,8 @@ class UsageActivity:
             fresh, _ = fresh_counts(self._counter, selection._replace(kids=made))
             called = any(each.outcome == ALLOWED for each in fresh)
             called = called or (bool(made) and await repository.was_ever_allowed(session, actor.tenant_id))
-        return Start(len(made), called)
+            in_use = await repository.keys_in_use(session, actor.tenant_id) if called else []
+        return Start(len(made), called, len(in_use), Environment.LIVE in in_use)
 
     async def key_names(self, actor: Actor, key_ids: Collection[str]) -> Mapping[str, str]:
         """The names of those of these keys that are the actor's tenant's own, by key id."""

@@ -160,6 +160,12 @@ async def made_keys(session: AsyncSession, tenant_id: str) -> frozenset[str]:
     return frozenset(await session.scalars(_made(tenant_id)))
 
 
+async def keys_in_use(session: AsyncSession, tenant_id: str) -> list[str]:
+    """The environment of each of the tenant's keys that is not revoked, whoever made it."""
+    statement = select(ApiKeyRow.environment).where(ApiKeyRow.tenant_id == tenant_id, ApiKeyRow.revoked_at.is_(None))
+    return list(await session.scalars(statement))
+
+
 async def was_ever_allowed(session: AsyncSession, tenant_id: str) -> bool:
     """Whether a key that somebody made has had a successful call that is stored."""
     # Days are the fewest rows and are kept the longest.
