@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Iterable
 
 import pytest
+from sqlalchemy import text
 
 from aitbc_server.db import outbox
 from aitbc_server.db.draining import OutboxDrainer
 from aitbc_server.db.engine import Database
-from aitbc_server.db.fences import OutsideFences
+from aitbc_server.db.outside_fences import OutsideFences, Unconfirmed, Waiting
 from aitbc_server.db.unit_of_work import UnitsOfWork
 
 
@@ -41,8 +42,7 @@ async def change(database: Database, fences: OutsideFences, *tenant_ids: str) ->
 
 async def pending(database: Database) -> list[str]:
     """The tenants in the outbox."""
-    async with database.read() as session:
-        return [row.tenant_id for row in await outbox.pending(session)]
+    return [row.tenant_id for row in await database.ask(outbox.PENDING, {"after": 0})]
 
 
 async def test_a_change_waits_until_the_server_has_dropped_its_records(database: Database) -> None:
@@ -71,7 +71,7 @@ async def test_a_server_that_hangs_is_said_and_drains_later(database: Database) 
     server = Server(database, runs=True)
     fences = OutsideFences(database, server.is_there, timeout_s=0.2)
     assert not await change(database, fences, "acme")
-    assert fences.confirmed is False
+    assert fences.unconfirmed == Unconfirmed(Waiting.SERVER)
     assert await pending(database) == ["acme"]
     await server.drainer.drain()
     assert (server.dropped, await pending(database)) == ([{"acme"}], [])
@@ -112,8 +112,7 @@ async def test_what_is_drained_is_forgotten_after_a_while(database: Database) ->
     await server.drainer.drain()
     server.now_us += 61_000_000
     await server.drainer.drain()
-    async with database.read() as session:
-        assert await outbox.feed(session) == []
+    assert await database.ask(outbox.LATER, {"after": 0}) == []
 
 
 async def test_a_store_that_cannot_be_told_leaves_the_rows(database: Database) -> None:
@@ -133,3 +132,67 @@ async def test_a_store_that_cannot_be_told_leaves_the_rows(database: Database) -
     assert await pending(database) == ["acme"]
     await drainer.drain()
     assert (raised, await pending(database)) == ([{"acme"}, {"acme"}], [])
+
+
+async def test_a_change_that_commits_late_is_not_missed(postgres_url: str) -> None:
+    """It took its place in the outbox before another one and commits after it; another node is first to see it, and has
+    drained it before this one looks again.
+    """
+    database = Database(postgres_url)
+    first, second = Server(database, runs=True), Server(database, runs=True)
+    async with database.write() as slow:
+        await outbox.append(slow, ["slow"])
+        await append(database, "quick")
+        await first.drainer.drain()
+        await second.drainer.drain()
+        await slow.commit()
+    await first.drainer.drain()
+    assert await pending(database) == []
+    await second.drainer.drain()
+    assert first.dropped == second.dropped == [{"quick"}, {"slow"}]
+    await database.close()
+
+
+async def test_a_large_change_that_commits_late_is_not_missed_either(postgres_url: str) -> None:
+    """Its many places are looked through a portion at a time."""
+    database = Database(postgres_url)
+    server = Server(database, runs=True)
+    many = {f"tenant-{number:05}" for number in range(2 * outbox.PORTION + 1)}
+    async with database.write() as slow:
+        await outbox.append(slow, many)
+        await append(database, "quick")
+        await server.drainer.drain()
+        await slow.commit()
+    await server.drainer.drain()
+    assert server.dropped[0] == {"quick"}
+    assert sorted(each for dropped in server.dropped[1:] for each in dropped) == sorted(many)
+    await database.close()
+
+
+async def test_an_outbox_that_was_put_back_is_read_from_its_beginning(database: Database) -> None:
+    """A restored database gives ids out once more that a node has read before."""
+    first, second = Server(database, runs=True), Server(database, runs=True)
+    for tenant_id in ("acme", "globex"):
+        await append(database, tenant_id)
+    for server in (first, second):
+        await server.drainer.drain()
+    async with database.write() as session:
+        await session.execute(text("DELETE FROM fence_outbox"))
+        # The one of SQLite, and the one of PostgreSQL.
+        restarted = "UPDATE sqlite_sequence SET seq = 0" if database.is_sqlite else _RESTARTED
+        await session.execute(text(restarted))
+        await session.commit()
+    await append(database, "initech")
+    for server in (first, second):
+        await server.drainer.drain()
+        assert server.dropped == [{"acme", "globex"}, {"initech"}]
+
+
+_RESTARTED = "ALTER SEQUENCE fence_outbox_id_seq RESTART"
+
+
+async def append(database: Database, tenant_id: str) -> None:
+    """A change, committed by somebody else."""
+    async with database.write() as session:
+        await outbox.append(session, [tenant_id])
+        await session.commit()

@@ -18,7 +18,8 @@ from aitbc.schemas.scopes import Environment, Preset
 from aitbc_server.api_keys.model import ApiKeyRow
 from aitbc_server.audit.service import AuditLog
 from aitbc_server.clock import US_PER_S, from_ms, to_ms
-from aitbc_server.db.fences import LocalFences, OutsideFences
+from aitbc_server.db.fences import LocalFences
+from aitbc_server.db.outside_fences import OutsideFences
 from aitbc_server.db.unit_of_work import UnitsOfWork
 from aitbc_server.device.codes import Codes
 from aitbc_server.device.consent import DeviceConsents

@@ -16,8 +16,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from aitbc_server.db import outbox
 from aitbc_server.db.engine import Database
-from aitbc_server.db.outbox import FenceOutboxRow
 from aitbc_server.fleet import SharedStore
 from aitbc_server.gate.cache import CredentialCache
 from aitbc_server.gate.counter import UsageCounter
@@ -164,10 +164,8 @@ class Metrics:
     async def _read(self) -> _Waiting:
         async with self._sources.database.read() as session:
             jobs = await session.scalar(select(func.count()).where(QUEUED).select_from(JobRow))
-            changes = await session.scalar(
-                select(func.count()).where(FenceOutboxRow.drained_at.is_(None)).select_from(FenceOutboxRow)
-            )
+            changes = await outbox.count_pending(session)
             mails = await session.scalar(
                 select(func.count()).where(MailRow.sent_at.is_(None), MailRow.failed_at.is_(None)).select_from(MailRow)
             )
-        return _Waiting(jobs or 0, changes or 0, mails or 0)
+        return _Waiting(jobs or 0, changes, mails or 0)

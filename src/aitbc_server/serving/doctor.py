@@ -191,7 +191,7 @@ async def _server(settings: Settings, database: Database) -> Finding:
 
 async def _outbox(settings: Settings, database: Database) -> Finding:
     async with checks.explained(database), database.read() as session:
-        count = len(await outbox.pending(session))
+        count = await outbox.count_pending(session)
     if count and await presence.server_runs(database, settings.data_dir):
         return Finding(Level.WARN, "changes", f"{count} are not confirmed by the server", "look again in a second")
     return Finding(Level.OK, "changes", "all are in effect")

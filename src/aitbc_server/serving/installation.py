@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,7 +16,8 @@ from aitbc_server.audit.service import AuditLog
 from aitbc_server.clock import Clock, system_clock
 from aitbc_server.db import migrate
 from aitbc_server.db.engine import Database
-from aitbc_server.db.fences import Fences, OutsideFences, SharedFences
+from aitbc_server.db.fences import Fences
+from aitbc_server.db.outside_fences import OutsideFences
 from aitbc_server.db.unit_of_work import UnitsOfWork
 from aitbc_server.secret_keys import SecretKeys
 from aitbc_server.serving import checks, database_checks, folder, presence
@@ -103,7 +104,7 @@ def is_there(settings: Settings) -> bool:
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[tuple[Installation, OutsideFences | SharedFences]]:
+async def opened(settings: Settings) -> AsyncIterator[tuple[Installation, OutsideFences]]:
     """The installation that the settings name, and whether its server has confirmed what was changed.
 
     A fresh SQLite folder is made ready. Raises StartError where the database cannot be used, and SettingError where the
@@ -123,16 +124,19 @@ async def opened(settings: Settings) -> AsyncIterator[tuple[Installation, Outsid
 
 
 @asynccontextmanager
-async def _fences(settings: Settings, database: Database) -> AsyncIterator[OutsideFences | SharedFences]:
+async def _fences(settings: Settings, database: Database) -> AsyncIterator[OutsideFences]:
+    def server_runs() -> Awaitable[bool]:
+        return presence.server_runs(database, settings.data_dir)
+
     if not settings.valkey_url:
-        yield OutsideFences(database, lambda: presence.server_runs(database, settings.data_dir))
+        yield OutsideFences(database, server_runs)
         return
     from aitbc_server.fleet import SharedStore
     from aitbc_server.gate.cache import CredentialCache
 
     shared = SharedStore(settings.valkey_url, CredentialCache(), partial(checks.installation, database))
     async with shared.running():
-        yield SharedFences(shared.raise_fences, lambda tenant_ids: None)
+        yield OutsideFences(database, server_runs, shared.raise_or_fail)
 
 
 async def migrated(settings: Settings) -> tuple[str | None, str | None]:

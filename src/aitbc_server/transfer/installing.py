@@ -39,7 +39,7 @@ async def install(settings: Settings, file: IO[bytes]) -> tuple[Header, bool]:
     # Whatever Valkey remembers of tenants of the same names is of another database.
     async with opened(settings) as (installation, fences):
         await installation.renew_fences()
-        return header, fences.confirmed
+        return header, fences.unconfirmed is None
 
 
 @contextmanager
