@@ -1,6 +1,6 @@
 """The file of an export: JSON lines.
 
-    {"format": "aitbc-export", "version": 1, "schema": "0006", "exported_at": "...", "rows": {"plans": 3, ...}}
+    {"format": "aitbc-export", "version": 1, "schema": "0007", "exported_at": "...", "rows": {"plans": 3, ...}}
     {"table": "plans", "columns": ["id", "name", "limit_per_minute"]}
     ["free", "Free", 60]
     ...

@@ -13,6 +13,7 @@ from aitbc.cli.settings import Settings
 
 if TYPE_CHECKING:
     from aitbc_server.actor import Actor
+    from aitbc_server.db.outside_fences import Unconfirmed
     from aitbc_server.serving.installation import Installation
     from aitbc_server.settings import Settings as ServerSettings
 
@@ -28,7 +29,7 @@ def operate(
 ) -> None:
     """Run ``work`` on the installation and ``show`` its outcome. ``creates``: where there is none, one is made.
 
-    Raises CommandError where it cannot be done, and, after showing, where the running server has not confirmed it.
+    Raises CommandError where it cannot be done, and, after showing, where it is not known to be in effect everywhere.
     """
     from aitbc_server import logging
     from aitbc_server.serving.installation import opened
@@ -39,19 +40,32 @@ def operate(
     # The person reads errors; the steps on the way there are no news.
     logging.configure("warning", terminal=True, color=settings.color)
 
-    async def main() -> tuple[T, bool]:
+    async def main() -> tuple[T, Unconfirmed | None]:
         async with opened(configured) as (installation, fences):
             say_if_new()
-            return await work(installation), fences.confirmed
+            return await work(installation), fences.unconfirmed
 
     with clear_faults(settings):
-        outcome, confirmed = asyncio.run(main())
+        outcome, unconfirmed = asyncio.run(main())
     show(outcome)
-    if not confirmed:
-        raise CommandError(
+    if unconfirmed is not None:
+        raise _not_confirmed(unconfirmed)
+
+
+def _not_confirmed(unconfirmed: Unconfirmed) -> CommandError:
+    from aitbc_server.db.outside_fences import Waiting
+
+    if unconfirmed.waiting_for is Waiting.SERVER:
+        return CommandError(
             "the change is committed, but the running server has not confirmed it within 10 s",
             hint="it takes effect as soon as the server answers again; `aitbc admin doctor` looks at it",
         )
+    # Whatever a node without the store answers, it has read from the database for that.
+    return CommandError(
+        f"the change is committed, but Valkey has not taken it within 10 s: {unconfirmed.reason}",
+        hint="nodes that do not reach Valkey have it in effect already, all others when it answers again; "
+        "`aitbc admin doctor` looks at it",
+    )
 
 
 def on_new_database(configured: ServerSettings, *, creates: bool) -> Callable[[], None]:

@@ -76,7 +76,9 @@ def import_(settings: Settings, /, file: Path) -> None:
     say_if_new()
     _say(settings, "Imported", header)
     if not confirmed:
-        raise CommandError("everything is imported, but Valkey did not answer", hint="aitbc admin renew-fences")
+        raise CommandError(
+            "everything is imported, but Valkey has not taken it within 10 s", hint="aitbc admin renew-fences"
+        )
 
 
 @click.command("renew-fences", cls=Command)
