@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from tests.db.test_fences import append, change, pending
 
 from aitbc_server.clock import system_clock
+from aitbc_server.db import outbox
 from aitbc_server.db.draining import finish
 from aitbc_server.db.engine import Database
 from aitbc_server.db.outside_fences import OutsideFences, Unconfirmed, Waiting
@@ -100,3 +101,17 @@ async def test_a_look_that_does_not_end_is_ended(database: Database) -> None:
     assert not await change(database, fences, "acme")
     assert fences.unconfirmed is not None
     assert await pending(database) == ["acme"]
+
+
+async def test_a_change_of_many_is_waited_for_as_long_as_it_goes_on(database: Database) -> None:
+    """Ten seconds are for somebody who does not answer, and not for all that there is to tell."""
+
+    async def slowly(_: Iterable[str]) -> None:
+        await asyncio.sleep(0.3)
+
+    fences = OutsideFences(database, no_matter, slowly, timeout_s=0.5)
+    async with database.write() as session:
+        await outbox.append(session, (f"tenant-{number}" for number in range(3 * outbox.PORTION)))
+        await session.commit()
+    assert await change(database, fences, "acme")
+    assert await pending(database) == []

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from tests.e2e.processes import START_S, ServerProcess, admin, running, start
+from tests.support.valkey import ValkeyProcess
 
 from aitbc import keyformat
 
@@ -222,6 +225,30 @@ def test_a_server_that_does_not_answer_is_not_hidden(server: ServerProcess) -> N
     assert answer(server, made.stdout.strip()) == (200, "pro")
 
 
+def test_a_fleet_without_its_valkey_is_told_as_it_is(tmp_path: Path, own_valkey: ValkeyProcess) -> None:
+    """The command waits for Valkey, says what is missing, and nothing of a server; the change is in effect where nobody
+    reaches it, and `renew-fences` finishes what was left.
+    """
+    variables = {"AITBC_VALKEY_URL": own_valkey.url}
+    with running("serve", data_dir=tmp_path / "data", variables=variables) as server:
+        server.create_tenant("acme")
+        key = server.create_key("acme", "client")
+        assert answer(server, key) == (200, "pro")
+        own_valkey.kill()
+        suspended = admin(server.data_dir, "suspend-tenant", "acme", variables=variables)
+        assert suspended.returncode == 1
+        assert "The tenant acme is suspended" in suspended.stderr
+        assert "error: the change is committed, but Valkey has not taken it within 10 s: " in suspended.stderr
+        assert "hint: nodes that do not reach Valkey have it in effect already, all others when it" in suspended.stderr
+        assert "server" not in suspended.stderr
+        assert answer(server, key) == (403, "tenant_suspended")
+    own_valkey.start()
+    # No node runs, and none is needed.
+    assert admin(server.data_dir, "renew-fences", variables=variables).returncode == 0
+    with closing(sqlite3.connect(server.data_dir / "aitbc.db")) as database:
+        assert database.execute("SELECT count(*) FROM fence_outbox WHERE drained_at IS NULL").fetchall() == [(0,)]
+
+
 def test_a_tampered_audit_log_is_named(tmp_path: Path) -> None:
     """verify-audit names the tenant and the event; a head that was kept elsewhere shows a cut tail."""
     data = tmp_path / "data"
@@ -282,8 +309,6 @@ def test_on_postgresql_the_same_holds(tmp_path: Path, fresh_postgres: str) -> No
 
 
 def _execute(data: Path, statement: str) -> None:
-    import sqlite3
-
     with sqlite3.connect(data / "aitbc.db") as database:
         database.execute(statement)
     database.close()

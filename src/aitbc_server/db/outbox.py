@@ -63,8 +63,10 @@ LATER = PointQuery(select(*_COLUMNS).where(_id > bindparam("after")).order_by(_i
 PENDING = PointQuery(
     select(*_COLUMNS).where(_is_pending, _id > bindparam("after")).order_by(*_PENDING_ORDER).limit(PORTION)
 )
-#: One row where something up to ``last_id`` is pending.
-PENDING_UP_TO = PointQuery(select(_id).where(_is_pending, _id <= bindparam("last_id")).limit(1))
+#: The first that is pending up to ``last_id``.
+PENDING_UP_TO = PointQuery(
+    select(_id).where(_is_pending, _id <= bindparam("last_id")).order_by(*_PENDING_ORDER).limit(1)
+)
 
 
 async def append(session: AsyncSession, tenant_ids: Iterable[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from enum import Enum
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from aitbc_server.gate.store import StoreUnavailableError
 
 _LOOK_EVERY_S = 0.02
 _RAISE_EVERY_S = 0.1
-_TOO_MUCH = "there is more of it than can be told in that time"
+_NO_ANSWER = "no answer came"
 
 
 class Waiting(Enum):
@@ -40,7 +41,7 @@ class OutsideFences:
     counts is that somebody could tell the store.
 
     ``unconfirmed`` says what was missing when it was last looked for; None where every change so far is in effect. Once
-    a change has waited ``timeout_s`` in vain, later ones look and wait no more.
+    a change has waited for ``timeout_s`` in which nothing went on, later ones look and wait no more.
     """
 
     def __init__(
@@ -56,23 +57,22 @@ class OutsideFences:
         self._raise_fences = raise_fences
         self._timeout_s = timeout_s
         self._waiting_for = Waiting.SERVER if raise_fences is None else Waiting.STORE
+        # The first that was pending at the last look, and the time limit: it begins anew as long as something goes on.
+        self._first: int | None = None
+        self._limit = asyncio.timeout(None)
         self.unconfirmed: Unconfirmed | None = None
 
     async def announce(self, tenant_ids: Iterable[str]) -> bool:
         """See ``Fences``. What was not confirmed before may be by now: the outbox has the earlier changes too."""
         async with self._database.read() as session:
             last_id = await outbox.last_id(session)
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + (self._timeout_s if self.unconfirmed is None else 0)
-        missing: Unconfirmed | None = Unconfirmed(self._waiting_for, _TOO_MUCH)
-        try:
-            async with asyncio.timeout(self._timeout_s):
+        is_patient = self.unconfirmed is None
+        missing: Unconfirmed | None = Unconfirmed(self._waiting_for, _NO_ANSWER)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._timeout_s) as self._limit:
                 # The rows of another process ring no bell here: one looks again.
-                while (missing := await self._missing(last_id)) and loop.time() < until_s:  # noqa: ASYNC110
+                while (missing := await self._missing(last_id)) and is_patient:  # noqa: ASYNC110
                     await asyncio.sleep(_LOOK_EVERY_S if self._raise_fences is None else _RAISE_EVERY_S)
-        except TimeoutError:
-            # The last look did not end.
-            pass
         self.unconfirmed = missing
         return missing is None
 
@@ -86,7 +86,7 @@ class OutsideFences:
             except StoreUnavailableError as error:
                 return Unconfirmed(Waiting.STORE, str(error))
             # What a node is noting as drained at this moment was left to it.
-            return Unconfirmed(Waiting.STORE, _TOO_MUCH) if await self._is_pending(last_id) else None
+            return Unconfirmed(Waiting.STORE, _NO_ANSWER) if await self._is_pending(last_id) else None
         if await self._server_runs():
             return Unconfirmed(Waiting.SERVER)
         async with self._database.write() as session:
@@ -95,8 +95,17 @@ class OutsideFences:
         return None
 
     async def _is_pending(self, last_id: int) -> bool:
-        return bool(await self._database.ask(outbox.PENDING_UP_TO, {"last_id": last_id}))
+        found = await self._database.ask(outbox.PENDING_UP_TO, {"last_id": last_id})
+        first = found[0].id if found else None
+        if first != self._first:
+            self._first = first
+            self._goes_on()
+        return first is not None
 
     async def _raise(self, rows: Rows) -> None:
         assert self._raise_fences is not None
         await self._raise_fences({row.tenant_id for row in rows})
+        self._goes_on()
+
+    def _goes_on(self) -> None:
+        self._limit.reschedule(asyncio.get_running_loop().time() + self._timeout_s)
