@@ -126,7 +126,30 @@ def methods_of(url: str) -> list[str]:
     """The methods of the routes that are this path; a path with parameters is it only where no other one is."""
     literal = {method for method, path in RULES if path == url}
     matching = {method for method, path in RULES if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), url)}
-    return sorted(literal or matching)
+    found = literal or matching
+    return sorted({*found, "HEAD"} if "GET" in found else found)
+
+
+async def test_head_is_answered_wherever_get_is(installation: Installation, client: httpx2.AsyncClient) -> None:
+    """RFC 9110, 9.3.2: the status and headers of the GET, without its body; to strangers and to who has a key."""
+    key = await installation.add_key(HOME, scopes=Scope)
+    wrong = []
+    for method, path in RULES:
+        if method != "GET":
+            continue
+        url = path.replace("{key_id}", key.id).replace("{job_id}", "job_0")
+        for headers in ({}, dict(key.headers)):
+            of_get, of_head = await client.get(url, headers=headers), await client.head(url, headers=headers)
+            # The document of usage grows by what is asked here; tests/gate/test_granian.py compares the lengths.
+            moving = {"x-request-id", "ratelimit", "x-ratelimit-remaining", "x-ratelimit-reset", "content-length"}
+            left = [
+                {name: text for name, text in each.headers.items() if name not in moving} for each in (of_get, of_head)
+            ]
+            if of_head.status_code != of_get.status_code or left[0] != left[1] or of_head.content:
+                wrong.append(f"{path}: {of_get.status_code} {left[0]}, {of_head.status_code} {left[1]}")
+            if list(of_head.headers) != list(of_get.headers):
+                wrong.append(f"{path}: {list(of_head.headers)}")
+    assert not wrong
 
 
 async def test_no_other_method_does_anything(installation: Installation, client: httpx2.AsyncClient) -> None:

@@ -61,8 +61,8 @@ class Desk:
             if stale:
                 self.installation.clock.now_us += LONG
         url = await self._url(path)
-        if method == "GET":
-            return await browser.get(url)
+        if method in {"GET", "HEAD"}:
+            return await (browser.get(url) if method == "GET" else browser.head(url))
         fields = {"csrf": Csrf(self.installation.secret_keys).token(binding)} if token else {}
         return await browser.post(url, fields)
 
@@ -161,10 +161,25 @@ async def test_a_page_takes_no_other_method(installation: Installation, client: 
     wrong = []
     for path in {path for _, path in PAGES}:
         url = re.sub(r"\{\w+\}", "none", path)
-        for method in ("PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE"):
+        for method in ("PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"):
             answer = await client.request(method, url)
             if answer.status_code not in {401, 405}:
                 wrong.append(f"{method} {path}: {answer.status_code}")
+    assert not wrong
+
+
+async def test_head_is_answered_wherever_a_page_is(installation: Installation, client: httpx2.AsyncClient) -> None:
+    """RFC 9110, 9.3.2: as GET is, without the page. A stream without an end ends there."""
+    wrong = []
+    for name in ("", "operator"):
+        somebody = await desk(installation, client, name)
+        for (method, path), rule in PAGES.items():
+            if method != "GET":
+                continue
+            head = await somebody.ask("HEAD", path)
+            status = 200 if rule.streams and name else (await somebody.ask("GET", path)).status
+            if (head.status, head.answer.content) != (status, b""):
+                wrong.append(f"{name} {path}: {status}, but {head.status}")
     assert not wrong
 
 

@@ -172,19 +172,20 @@ async def test_no_other_spelling_of_a_path_reaches_the_app(served: Served, path:
     assert served.counts() == {("kid000000001", UNMATCHED.operation.id, "allowed"): 1}
 
 
-@pytest.mark.parametrize("method", ["HEAD", "DELETE", "OPTIONS", "TRACE", "get", "PROPFIND"])
+@pytest.mark.parametrize("method", ["DELETE", "OPTIONS", "TRACE", "get", "head", "PROPFIND"])
 async def test_other_methods(served: Served, method: str) -> None:
     """405 with the ones that there are, for who has a key. ASVS 4.1.4."""
     assert (await served.call(method, "/v1/jobs")).status == 401
     answer = await served.call(method, "/v1/jobs", KEY)
-    assert (answer.status, answer.json["code"], answer.headers["allow"]) == (405, "method_not_allowed", "GET, POST")
+    allowed = "GET, HEAD, POST"
+    assert (answer.status, answer.json["code"], answer.headers["allow"]) == (405, "method_not_allowed", allowed)
     assert served.app.contexts == []
 
 
 async def test_other_methods_of_a_public_path(served: Served) -> None:
     """There is nothing to keep from a stranger: 405 without a key."""
     answer = await served.call("POST", "/health")
-    assert (answer.status, answer.json["code"], answer.headers["allow"]) == (405, "method_not_allowed", "GET")
+    assert (answer.status, answer.json["code"], answer.headers["allow"]) == (405, "method_not_allowed", "GET, HEAD")
     assert served.app.contexts == []
 
 

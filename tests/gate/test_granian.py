@@ -70,11 +70,37 @@ async def test_paths_on_the_wire(site: Site, path: str, status: int) -> None:
 
 
 async def test_head_has_no_body(site: Site) -> None:
-    """It is not served: 405, and nothing after the headers."""
+    """RFC 9110, 9.3.2: status and headers of the GET, and nothing after them; errors too."""
+    for path, headers, status in (
+        ("/health", [], 200),
+        ("/v1/api-keys/self", [b"X-API-Key: the-right-key"], 200),
+        ("/v1/jobs", [], 401),
+        ("/v1/nope", [b"X-API-Key: the-right-key"], 404),
+    ):
+        site.served.app.headers = [(b"content-type", b"text/plain"), (b"content-length", b"2")]
+        of_get = await site.ask("GET", path, headers)
+        of_head = await site.ask("HEAD", path, headers)
+        assert (of_get[0], of_head[0]) == (status, status), path
+        head, _, body = of_get[1].partition(b"\r\n\r\n")
+        assert of_head[1].endswith(b"\r\n\r\n"), path
+        assert b"content-length: %d\r\n" % len(body) in of_head[1], path
+        names = [sorted(line.partition(b":")[0] for line in each.split(b"\r\n") if line) for each in (head, of_head[1])]
+        assert names[0] == names[1], path
+
+
+async def test_head_of_an_answer_of_unknown_length(site: Site) -> None:
+    """It is not said to be empty."""
     status, rest = await site.ask("HEAD", headers=[b"X-API-Key: the-right-key"])
-    assert status == 405
-    assert b"allow: GET, POST" in rest
-    assert rest.endswith(b"\r\n\r\n")
+    assert (status, b"content-length" in rest, rest[-4:]) == (200, False, b"\r\n\r\n")
+
+
+async def test_requests_behind_a_head_are_answered(site: Site) -> None:
+    """What follows on the connection is not taken for the body that never came, nor the other way round."""
+    line = b" /health HTTP/1.1\r\nHost: localhost\r\n"
+    site.served.app.headers = [(b"content-length", b"2")]
+    raw = await site.raw(b"HEAD" + line + b"\r\nGET" + line + b"\r\nHEAD" + line + b"Connection: close\r\n\r\n")
+    assert raw.count(b"HTTP/1.1 200 OK") == 3
+    assert raw.count(b"ok") == 1
 
 
 async def test_half_an_answer_does_not_look_whole(site: Site) -> None:

@@ -254,13 +254,23 @@ async def test_what_is_wrong_is_refused_as_ever(
         assert (await site.ask(path=PATH, headers=[KEY]))[0] == 200
 
 
-@pytest.mark.parametrize("method", ["HEAD", "POST", "OPTIONS"])
+@pytest.mark.parametrize("method", ["POST", "OPTIONS"])
 async def test_other_methods_of_the_path(site: WatchedSite, method: str) -> None:
     """405, and nothing is read as the request that the path is known for."""
     await site.ask(path=PATH, headers=[KEY])
     status, rest = await site.ask(method, PATH, [KEY])
     assert status == 405
-    assert method != "HEAD" or rest.endswith(b"\r\n\r\n")
+    assert b"allow: GET, HEAD\r\n" in rest
+
+
+async def test_head_is_the_same_request_without_the_body(site: WatchedSite) -> None:
+    """Decided and counted as the GET's operation, and once."""
+    await site.ask(path=PATH, headers=[KEY])
+    (_, full), (status, rest) = await site.ask("GET", PATH, [KEY]), await site.ask("HEAD", PATH, [KEY])
+    assert status == 200
+    assert rest.endswith(b"\r\n\r\n")
+    assert names(rest) == names(full)
+    assert await site.counts() == {(KID, "api_keys.self", "allowed"): 3}
 
 
 async def test_a_query_is_refused_and_counted_once(site: WatchedSite) -> None:

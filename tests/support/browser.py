@@ -107,6 +107,10 @@ class Browser:
         """The page at a path, without following redirects."""
         return await self._send("GET", path, {"accept": HTML, "sec-fetch-site": "same-origin", **headers})
 
+    async def head(self, path: str) -> Page:
+        """The same without the page."""
+        return await self._send("HEAD", path, {"accept": HTML, "sec-fetch-site": "same-origin"})
+
     async def follow(self, page: Page) -> Page:
         """Where a redirect leads, to its end."""
         while page.answer.is_redirect:

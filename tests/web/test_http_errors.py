@@ -207,11 +207,11 @@ async def test_the_body_of_a_get_is_ignored(manager: Manager) -> None:
 async def test_a_method_that_a_path_does_not_take_says_which_it_takes(manager: Manager) -> None:
     """405 with Allow (RFC 9110, 15.5.6); OPTIONS is no exception while no page may call the API."""
     for method, path, allow in (
-        ("PUT", PATH, "GET, POST"),
-        ("DELETE", f"{PATH}/key_000000000000", "GET, PATCH"),
-        ("OPTIONS", PATH, "GET, POST"),
+        ("PUT", PATH, "GET, HEAD, POST"),
+        ("DELETE", f"{PATH}/key_000000000000", "GET, HEAD, PATCH"),
+        ("OPTIONS", PATH, "GET, HEAD, POST"),
         ("OPTIONS", "/v1/jobs/x/cancel", "POST"),
-        ("POST", "/v1/usage", "GET"),
+        ("POST", "/v1/usage", "GET, HEAD"),
     ):
         answer = await manager.send(method, path)
         assert (answer.status_code, answer.json()["code"], answer.headers["allow"]) == (

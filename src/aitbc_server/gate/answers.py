@@ -43,8 +43,8 @@ def unmatched(methods: Collection[str]) -> DomainError:
 
 
 def method_not_allowed(methods: Collection[str]) -> DomainError:
-    """The path is there, but takes other methods (RFC 9110, 15.5.6)."""
-    allowed = ", ".join(sorted(methods))
+    """The path is there, but takes other methods (RFC 9110, 15.5.6). Where it takes GET, it takes HEAD."""
+    allowed = ", ".join(sorted({*methods, "HEAD"} if "GET" in methods else methods))
     detail = f"This path does not take this method. It takes {allowed}."
     return DomainError(Code.METHOD_NOT_ALLOWED, detail, headers={"allow": allowed})
 

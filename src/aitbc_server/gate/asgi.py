@@ -16,6 +16,7 @@ from aitbc_server.gate.answers import Answer
 from aitbc_server.gate.context import CONTEXT, Context
 from aitbc_server.gate.decision import Facts
 from aitbc_server.gate.gate import MISSING, Decision, Gate
+from aitbc_server.gate.head import as_get
 from aitbc_server.gate.headers import LIMIT_HEADERS, Headers, limit_headers, numbers, security_headers
 from aitbc_server.gate.operations import UNMATCHED, Audience, Operations
 from aitbc_server.gate.records import Header
@@ -125,6 +126,8 @@ class GateMiddleware:
         if scope["type"] != "http":
             await self._serve_other(scope, receive, send)
             return
+        if scope["method"] == "HEAD":
+            receive, send = as_get(scope, send)
         # There is one already where ``answer_early`` began with this request.
         begun: Context | None = scope.get(CONTEXT)
         request_id = next(self._request_ids) if begun is None else begun.request_id

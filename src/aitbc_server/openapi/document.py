@@ -20,7 +20,8 @@ API_VERSION = "1"
 
 _DESCRIPTION = """\
 Every request carries an API key, in `X-API-Key` or as `Authorization: Bearer`. The scopes that it needs are named with
-each operation; none are named where any key will do. Errors are `application/problem+json` (RFC 9457)."""
+each operation; none are named where any key will do. Errors are `application/problem+json` (RFC 9457). HEAD is answered
+wherever GET is, as GET is but without the body."""
 
 _SECURITY_SCHEMES = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
