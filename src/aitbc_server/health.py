@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import Protocol
 
@@ -14,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from aitbc._version import __version__
 from aitbc_server.db import migrate
 from aitbc_server.db.engine import ANSWER_S, Database
+from aitbc_server.db.patience import answered
 from aitbc_server.errors import Code, DomainError
 from aitbc_server.gate.operations import Audience, Operation
 from aitbc_server.stopping import Stopping
@@ -79,7 +79,7 @@ class Readiness:
         if self._stopping.begun:
             raise _not_ready("The server is stopping.")
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with answered(ANSWER_S):
                 revision = await migrate.current_revision(self._database)
         except (SQLAlchemyError, OSError) as error:
             log = f"not ready: {str(error) or 'the database hangs'}"

@@ -16,7 +16,7 @@ from aitbc_server.clock import system_clock
 from aitbc_server.db import engine
 from aitbc_server.db.engine import ANSWER_S, Database, Tuning
 from aitbc_server.db.fences import LocalFences
-from aitbc_server.db.point_reads import PointQuery
+from aitbc_server.db.point_reads import PointQuery, PostgresPointReads
 from aitbc_server.db.unit_of_work import UnitsOfWork
 from aitbc_server.errors import Code, DomainError
 from aitbc_server.health import Readiness
@@ -83,6 +83,17 @@ async def test_a_lookup_ends_soon(postgres: PostgresProcess, database: Database)
         assert time.monotonic() - began_s < ANSWER_S + 2
     postgres.go_on()
     assert (await database.ask(LIMIT_OF, {"wanted": "pro"}))[0].limit_per_minute == 600
+
+
+async def test_a_node_that_was_held_up_itself_reads_what_has_arrived(database: Database) -> None:
+    """It does not take the database for hung."""
+    reads = PostgresPointReads(database.reader, answer_s=0.2)
+    asking = asyncio.create_task(reads.ask(LIMIT_OF, {"wanted": "pro"}))
+    # The question is on its way within some turns.
+    for _ in range(10):
+        await asyncio.sleep(0)
+    time.sleep(0.5)  # noqa: ASYNC251 -- it is what is tested
+    assert (await asking)[0].limit_per_minute == 600
 
 
 async def test_readiness_ends_soon(postgres: PostgresProcess, database: Database) -> None:

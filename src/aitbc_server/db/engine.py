@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any, NamedTuple
 
 from sqlalchemy import event
@@ -14,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from aitbc_server.db.connecting import new_engine
+from aitbc_server.db.patience import answered
 from aitbc_server.db.point_reads import PointQuery, PointRow, PostgresPointReads, SqlitePointReads
 
 BUSY_TIMEOUT_MS = 5000
@@ -88,7 +88,7 @@ class Database:
     @asynccontextmanager
     async def read_soon(self) -> AsyncIterator[AsyncSession]:
         """As ``read``, for what takes a moment. Raises TimeoutError where PostgreSQL takes longer than ``ANSWER_S``."""
-        async with asyncio.timeout(None if self.is_sqlite else ANSWER_S), self.read() as session:
+        async with nullcontext() if self.is_sqlite else answered(ANSWER_S), self.read() as session:
             yield session
 
     @asynccontextmanager

@@ -19,6 +19,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from aitbc_server.db.patience import answered
+
 #: A row: its values by the names of the query's columns.
 PointRow = Any
 
@@ -55,7 +57,7 @@ class PostgresPointReads:
         import asyncpg  # type: ignore[import-untyped]
 
         text, values = query.on(self._engine.dialect, parameters)
-        async with asyncio.timeout(self._answer_s), self._engine.connect() as connection:
+        async with answered(self._answer_s), self._engine.connect() as connection:
             driver: Any = (await connection.get_raw_connection()).driver_connection
             try:
                 rows = await driver.fetch(text, *values)
