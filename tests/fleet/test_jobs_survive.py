@@ -75,20 +75,31 @@ class Market:
             await asyncio.sleep(0.05)
 
     async def submit(self) -> None:
-        """Submit one job after the other, until ``stop``."""
+        """Submit one job after the other, until ``stop``; some of them twice, as who did not get the answer does."""
         number = 0
         while not self._stopping:
             headers = {"idempotency-key": f"job-{number}"}
             answer = await self.ask("/v1/jobs", {"payload": {"n": number}}, headers=headers)
             # A duplicate of a request that a dead server had begun is told to come again.
             if answer.status == 201:
-                self.states[answer.json["job_id"]] = {"n": number}
-                number += 1
+                self.states.setdefault(answer.json["job_id"], {"n": number})
+                number += random.random() < 0.8
             await asyncio.sleep(0.1)
 
     def stop(self) -> None:
         """No more jobs."""
         self._stopping = True
+
+    async def listed(self) -> list[str]:
+        """The ids of all jobs that there are, page by page."""
+        ids: list[str] = []
+        cursor = ""
+        while True:
+            page = (await self.ask(f"/v1/jobs?limit=100{cursor}")).json
+            ids += [each["job_id"] for each in page["items"]]
+            if page["next_cursor"] is None:
+                return ids
+            cursor = f"&cursor={page['next_cursor']}"
 
     async def look(self, *, at_all: bool = False) -> int:
         """How many jobs are not final. Raises AssertionError where a final one that was looked at changed."""
@@ -143,8 +154,11 @@ async def test_every_job_ends_with_one_result(start_fleet: StartFleet, world: Wo
     await market.look(at_all=True)
     for miner in miners:
         miner.kill()
+    numbers = [seen["n"] for seen in market.states.values()]
+    assert len(numbers) == len(set(numbers)), "a job was made twice"
     ends = [seen["end"] for seen in market.states.values()]
     assert all(result["result"]["n"] == seen["n"] for seen in market.states.values() if (result := seen["end"][1]))
     assert sum(state == "COMPLETED" for state, _ in ends) > len(ends) / 2
-    listed = (await market.ask("/v1/jobs?limit=100")).json
-    assert FULL or len(listed["items"]) == len(market.states)
+    listed = await market.listed()
+    assert len(listed) == len(set(listed)), "a list named a job twice"
+    assert set(listed) == set(market.states), "a job was made that nobody was told of"
