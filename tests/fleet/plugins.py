@@ -29,6 +29,9 @@ PATIENCE_S = 1.0
 
 DECISIONS = "decisions.log"
 DIE_AFTER_COMMIT = "die-after-commit"
+DIE_AFTER_FENCE = "die-after-fence"
+#: Holds the process id of the store.
+STORE_DIES_AFTER_COMMIT = "store-dies-after-commit"
 
 
 def named(*plugins: Callable[[], None]) -> dict[str, str]:
@@ -162,6 +165,38 @@ def die_after_commit() -> None:
             return await announce(self, tenant_ids)
 
         return dying
+
+    wrap(fleet.SharedStore, "raise_fences", announcing)
+
+
+def die_after_fence() -> None:
+    """SIGKILL between a fence that is set and the answer, once there is a file of that name in the data folder."""
+    wanted = data_dir() / DIE_AFTER_FENCE
+
+    def announcing(announce: Any) -> Any:
+        async def dying(self: Any, tenant_ids: Iterable[str]) -> Any:
+            announced = await announce(self, tenant_ids)
+            if wanted.exists():
+                os.kill(os.getpid(), signal.SIGKILL)
+            return announced
+
+        return dying
+
+    wrap(fleet.SharedStore, "raise_fences", announcing)
+
+
+def store_dies_after_commit() -> None:
+    """SIGKILL to the store between a commit and its fence, once there is a file of that name in the data folder."""
+    wanted = data_dir() / STORE_DIES_AFTER_COMMIT
+
+    def announcing(announce: Any) -> Any:
+        async def killing(self: Any, tenant_ids: Iterable[str]) -> Any:
+            if wanted.exists():
+                os.kill(int(wanted.read_text()), signal.SIGKILL)
+                wanted.unlink()
+            return await announce(self, tenant_ids)
+
+        return killing
 
     wrap(fleet.SharedStore, "raise_fences", announcing)
 

@@ -22,8 +22,8 @@ from aitbc_server.gate.fence_book import FenceBook
 from aitbc_server.gate.gate import INVALID, UNAVAILABLE
 from aitbc_server.gate.guesses import GuessLimiter
 from aitbc_server.gate.loads import TurnLoads
-from aitbc_server.gate.shared_gate import SharedGate
-from aitbc_server.gate.shared_store import Stale
+from aitbc_server.gate.shared_gate import NO_LIMITS, SharedGate
+from aitbc_server.gate.shared_store import Question, Stale
 from aitbc_server.gate.store_memory import MemoryStore
 from aitbc_server.gate.store_valkey import ValkeyStore
 from aitbc_server.valkey.connection import Connection, connect
@@ -197,7 +197,9 @@ async def test_a_key_that_is_gone_is_not_valid(first: Node, database: Database) 
     assert await first.gate.recheck(KEY, facts(ANY)) is INVALID
 
 
-async def test_a_record_that_was_read_before_a_drop_is_not_asked_about(first: Node, database: Database) -> None:
+async def test_a_record_that_was_read_before_a_drop_is_not_asked_about(
+    first: Node, second: Node, database: Database
+) -> None:
     """A load that a change overtook is done again: what it found may be from before."""
     read = asyncio.Event()
 
@@ -206,8 +208,11 @@ async def test_a_record_that_was_read_before_a_drop_is_not_asked_about(first: No
         if not read.is_set():
             read.set()
             change(database, revoked=True)
-            first.fences.renew({"alice": "a token of later.."})
-            first.cache.drop(["alice"])
+            await second.store.raise_fences(["alice"])
+            # Another request of the tenant brings the new token meanwhile.
+            told = await second.store.take(Question("alice", NO_LIMITS, 0, None, "", "", {"alice": ""}))
+            assert isinstance(told, Stale)
+            first.fences.renew(told.tokens)
         return found
 
     database.load = slow  # type: ignore[method-assign]
@@ -224,8 +229,8 @@ async def test_a_key_of_another_tenant_rests_on_both(first: Node, second: Node, 
     assert await second.code(tenant_id="bob") is Code.TENANT_SUSPENDED
 
 
-async def test_a_new_connection_believes_nothing(first: Node, database: Database) -> None:
-    """Another server may answer there, with tokens of another time."""
+async def test_what_is_forgotten_is_read_anew(first: Node, database: Database) -> None:
+    """As a new connection asks for: tests/valkey/test_store_comes_back.py has real ones."""
     assert await first.code() is None
     change(database, revoked=True)
     first.fences.forget()

@@ -46,6 +46,12 @@ class ValkeyProcess:
         """Where it listens, as a setting."""
         return f"valkey://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """The process."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it, or start it again, and wait until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
