@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -98,8 +97,7 @@ def start_fleet(tmp_path: Path, postgres_url: str, own_valkey: ValkeyProcess) ->
     with ExitStack() as stack:
 
         def start_nodes(nodes: int, *plugins: Plugin, **more: str) -> Fleet:
-            off = [vars(switched_off)[name] for name in os.environ.get(switched_off.VARIABLE, "").split()]
-            inner = [*plugins, *off]
+            inner = [*plugins, *switched_off.named()]
             fleet = Fleet(tmp_path, variables | inside.named(*inner) | more, own_valkey, stack, inner)
             fleet.add_nodes(nodes)
             return fleet
