@@ -315,7 +315,7 @@ async def test_nothing_uses_the_old_secret_any_more(people: People, installation
 async def test_a_key_that_is_refused_says_nothing_of_an_old_secret_that_goes_on(
     people: People, installation: Installation
 ) -> None:
-    """Disabled, it is refused with the key; revoked or expired, for good: nobody reads that it works for an hour more."""
+    """Disabled, it is refused with the key; revoked or expired, for good: nobody reads that it works on."""
     browser = await people("owner")
     path, _ = await make(browser, expires_at="date", expires_on="2026-11-24")
     installation.clock.now_us += 60_000_000

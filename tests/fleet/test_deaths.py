@@ -121,6 +121,6 @@ async def until_drained(world: World) -> None:
     async with asyncio.timeout(HEALED_S):
         while True:
             async with world.database.read() as session:
-                if not await outbox.pending(session):
+                if not await outbox.count_pending(session):
                     return
             await asyncio.sleep(0.05)
