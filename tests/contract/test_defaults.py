@@ -31,7 +31,7 @@ CLIENTS = {
     "urllib.request",
 }
 # Plans are no accounts: without one no tenant could be made.
-SEEDED = {"plans", "alembic_version", "sqlite_sequence"}
+SEEDED = {"plans", "alembic_version", "sqlite_sequence", "installation"}
 
 
 _TABLES = text("SELECT name FROM sqlite_master WHERE type = 'table'")
