@@ -16,6 +16,7 @@ _LABELS = {
     "last_used_at": "Last used",
     "last_used_ip": "Last used from",
     "limit_per_minute": "Own limit",
+    "masked": "Masked key",
     "preset": "What may it do?",
     "secret_created_at": "Secret made",
     "tenant_ids": "Acts for",

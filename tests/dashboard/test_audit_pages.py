@@ -90,7 +90,7 @@ async def test_an_event_is_told_without_json(
     await client.post(f"/v1/api-keys/{made}/regenerate", json={"grace_period_seconds": 3600}, headers=headers)
     browser = await people("viewer")
     shown = await browser.get(f"/audit-log/{events_on(await browser.get('/audit-log'))[0]}")
-    assert "Previous secret none Expires: 24 Nov 2026, 06:46 UTC , Last used: never" in shown.text
+    assert "Previous secret none Expires: 24 Nov 2026, 06:46 UTC ; Last used: never" in shown.text
     assert not re.search(r"\d{4}-\d\d-\d\d|[{}]", shown.text), shown.text
     assert [a for tag, a in shown.elements if tag == "time" and a["datetime"] == "2026-11-24T06:46:30.000Z"]
 

@@ -281,7 +281,7 @@ def _shown(field: str, value: Any) -> str:
         return formats.time(parse_time(field, value))
     if isinstance(value, dict) and set(value) <= _SECRET_FIELDS:
         told = [Markup("{}: {}").format(label(name), _shown(name, each)) for name, each in value.items()]
-        return Markup(", ").join(told)
+        return Markup("; ").join(told)
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         value = ", ".join(value)
     return in_a_line(value, _MAX_VALUE)

@@ -23,7 +23,12 @@
   const day = part({ month: "short", day: "numeric" });
   const minute = part({ month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
   const utcDay = part({ month: "short", day: "numeric", timeZone: "UTC" });
-  const onAxis = (moment) => (moment.getHours() + moment.getMinutes() ? hour : day).format(moment);
+  // Narrow screens have no room for "7:00 PM" several times; in 24 hours a bare "19" would be no time.
+  const fullHour = hour.resolvedOptions().hour12 ? part({ hour: "numeric" }) : hour;
+  const onAxis = (moment) => {
+    if (moment.getMinutes()) return hour.format(moment);
+    return (moment.getHours() ? fullHour : day).format(moment);
+  };
 
   const showChart = (chart) => {
     const [from, step, intervals] = ["from", "step", "intervals"].map((name) => Number(chart.dataset[name]));
