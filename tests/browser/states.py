@@ -68,6 +68,12 @@ async def _shown_once(page: Page, gallery: Gallery) -> None:
     await expect(page.locator("#key")).to_be_visible()
 
 
+async def _old_secret(page: Page, gallery: Gallery) -> None:
+    await _shown_once(page, gallery)
+    await page.get_by_role("link", name="I have stored it").click()
+    await expect(page.get_by_text("Nothing has used the old secret")).to_be_visible()
+
+
 async def _account_menu(page: Page, _: Gallery) -> None:
     await page.goto("/settings")
     await page.locator("summary").filter(has_text="Account").click()
@@ -102,6 +108,7 @@ STATES = {
     "weak-password": State(_stranger, _weak_password),
     "wrong-key-form": State(_operator, _wrong_key_form),
     "secret": State(_operator, _shown_once),
+    "old-secret": State(_operator, _old_secret),
     "decided-requests": State(_operator, _decided_requests),
     "account-menu": State(_operator, _account_menu),
     "main-menu": State(_operator, _main_menu),
