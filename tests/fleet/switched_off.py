@@ -175,17 +175,25 @@ def admission() -> None:
 
 def one_too_many() -> None:
     """The script lets one more in than the limit says."""
-    change_scripts(r"window\[USED\] \+ cost - limit", r"\g<0> - 1")
+    change_scripts("return deficit > 0 and", "return deficit > 1 and")
 
 
 def one_too_few() -> None:
     """The script refuses one that there is room for."""
-    change_scripts(r"window\[USED\] \+ cost - limit", r"\g<0> + 1")
+    change_scripts("return deficit > 0 and", "return deficit > -1 and")
 
 
 def one_too_many_in_memory() -> None:
     """The store of a single process lets one more in than the limit says."""
-    wrap(limiter, "check", lambda check: lambda log, now_us, limit, cost: check(log, now_us, limit + 1, cost))
+
+    def checking(check: Any) -> Any:
+        def checked(log: Any, now_us: int, limit: int, cost: int) -> Any:
+            verdict, lenient = (check(log, now_us, most, cost) for most in (limit, limit + 1))
+            return lenient if lenient.allowed and not verdict.allowed else verdict
+
+        return checked
+
+    wrap(limiter, "check", checking)
 
 
 def deadlines() -> None:
