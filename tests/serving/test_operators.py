@@ -130,7 +130,7 @@ def test_what_makes_an_installation_says_so(tmp_path: Path, arguments: tuple[str
     ("arguments", "code", "message"),
     [
         (("create-tenant", "--id", "acme", "--plan", "free"), 1, "There is a tenant acme already."),
-        (("create-tenant", "--id", "Acme", "--plan", "free"), 2, "id: must have 1 to 63 lower case letters"),
+        (("create-tenant", "--id", "Acme", "--plan", "free"), 2, "id: must be 1 to 63 lower case letters"),
         (("create-tenant", "--id", "operator", "--plan", "free"), 2, "id: operator is the operators' own tenant"),
         (("create-tenant", "--id", "new", "--plan", "gold"), 2, "plan: there is no plan gold; there are free, pro,"),
         (("set-plan", "nobody", "pro"), 5, "There is no tenant nobody."),
@@ -187,7 +187,7 @@ def test_keys_of_another_system_go_on_working(server: ServerProcess, tmp_path: P
         "error: nothing was imported:",
         "  line 2: this is no JSON object",
         "  line 3: preset: must be one of client, miner, manager, gateway",
-        "  line 4: tenant: must have 1 to 63 lower case letters, digits and hyphens, and no hyphen at its ends",
+        "  line 4: tenant: must be 1 to 63 lower case letters, digits and hyphens, without a hyphen at either end",
         "  line 5: a field: is not a field that is known here",
         "  line 6: tennant: is not a field that is known here",
         "  line 7: key: must have 16 to 512 characters",

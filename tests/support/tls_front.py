@@ -60,7 +60,11 @@ class TlsFront:
 
     async def _serve(self, connection: socket.socket, behind: int) -> None:
         with contextlib.suppress(OSError):
-            is_tls = await self._first_byte(connection) == _TLS_HANDSHAKE
+            try:
+                is_tls = await self._first_byte(connection) == _TLS_HANDSHAKE
+            except BaseException:
+                connection.close()
+                raise
             self.secured += is_tls
             near = asyncio.StreamReader()
             protocol = asyncio.StreamReaderProtocol(near)
@@ -72,13 +76,13 @@ class TlsFront:
                 far, away = await asyncio.open_connection("127.0.0.1", behind)
                 await asyncio.gather(_pump(near, away), _pump(far, out))
             finally:
-                out.close()
+                transport.abort()
 
     async def _first_byte(self, connection: socket.socket) -> bytes:
-        readable = self._loop.create_future()
-        self._loop.add_reader(connection, readable.set_result, None)
+        readable = asyncio.Event()
+        self._loop.add_reader(connection, readable.set)
         try:
-            await readable
+            await readable.wait()
         finally:
             self._loop.remove_reader(connection)
         return connection.recv(1, socket.MSG_PEEK)
@@ -90,6 +94,9 @@ class TlsFront:
         await asyncio.gather(*tasks, return_exceptions=True)
         for listener in self._listeners:
             listener.close()
+        # Connections that were ended let go of their sockets in the turns that follow.
+        for _ in range(3):
+            await asyncio.sleep(0)
 
 
 async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:

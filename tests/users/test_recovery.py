@@ -74,7 +74,7 @@ async def test_nobody_learns_whether_there_is_an_account(world: World) -> None:
     for email in ("stranger@example.com", "bob@example.com"):
         await world.accounts.recovery.forgot(email, HERE)
     assert world.mailbox.take() == []
-    assert (await refusal(world.accounts.recovery.forgot("no address", HERE))).startswith("email: is not")
+    assert (await refusal(world.accounts.recovery.forgot("no address", HERE))).startswith("email: must look like")
 
 
 async def test_an_account_that_was_not_finished_is_by_the_link(world: World) -> None:

@@ -227,7 +227,7 @@ async def test_what_fails_inside_tells_nothing(manager: Manager, monkeypatch: py
     def fail(*_: object) -> None:
         raise ZeroDivisionError("a secret place")
 
-    monkeypatch.setattr("aitbc_server.api_keys.creation.check_name", fail)
+    monkeypatch.setattr("aitbc_server.api_keys.creation.check_title", fail)
     answer = await manager.send("POST", PATH, b'{"name": "a"}')
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert "secret" not in answer.text

@@ -21,7 +21,7 @@ OPERATOR_TENANT = "operator"
 OPERATOR_PLAN = "enterprise"
 
 #: What a name for machines must be, in words.
-SLUG = "must have 1 to 63 lower case letters, digits and hyphens, and no hyphen at its ends"
+SLUG = "must be 1 to 63 lower case letters, digits and hyphens, without a hyphen at either end"
 
 
 class TenantService:
