@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -37,12 +38,14 @@ class PostgresProcess:
     def hang(self) -> None:
         """SIGSTOP, to all of its processes: connections are taken by the kernel still, and nothing is answered."""
         for process in self._family():
-            process.suspend()
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
 
     def go_on(self) -> None:
-        """SIGCONT, to all of its processes."""
+        """SIGCONT, to all of its processes; some end at once, as their clients are gone."""
         for process in self._family():
-            process.resume()
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
     def close(self) -> None:
         """End it and take its data away."""
