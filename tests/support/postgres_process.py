@@ -43,13 +43,15 @@ class PostgresProcess:
 
     def go_on(self) -> None:
         """SIGCONT, to all of its processes; some end at once, as their clients are gone."""
-        for process in self._family():
-            with suppress(psutil.NoSuchProcess):
-                process.resume()
+        with suppress(psutil.NoSuchProcess):
+            for process in self._family():
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
 
     def close(self) -> None:
         """End it and take its data away."""
-        if psutil.pid_exists(self._server.get_pid() or 0):
+        # One that hangs would not hear that it is to end; psutil takes no number for this very process.
+        if self._server.get_pid() is not None:
             self.go_on()
         self._server.cleanup()
 
