@@ -15,9 +15,10 @@ from tests.e2e.processes import running
 POLL = {"max_wait_seconds": 30}
 
 # A crowd's arrival costs the server a second or two of its processor. A key change among it must not wait for all of
-# that, on a machine with other work either; on a quiet one it takes a quarter of a second at most.
+# that: on a quiet machine it takes a quarter of a second at most, on one with other work a part of what the crowd does.
 CROWD = 400
 MOST_S = 1.5
+MOST_OF_IT = 0.5
 
 
 async def test_long_polls_of_a_real_server(tmp_path: Path) -> None:
@@ -49,15 +50,20 @@ async def test_a_crowd_of_polls_does_not_hold_up_a_key_change(tmp_path: Path) ->
         operator = await Connection.to(server.port, key)
         for number in range(CROWD):
             assert (await operator.ask(f"/v1/miners/register?miner_id=rig-{number}", {}))[0] == 200
-        took_s: list[float] = []
-        while not took_s or (min(took_s) > MOST_S and len(took_s) < 3):
+        late: list[tuple[float, float]] = []
+        for _ in range(3):
             key_ids = [(await operator.ask("/v1/api-keys", {"name": "short-lived"}))[1]["id"] for _ in range(3)]
+            began_s = time.monotonic()
             for number, miner in enumerate(miners):
                 miner.send(f"/v1/miners/poll?miner_id=rig-{number}", {"max_wait_seconds": 0})
             await asyncio.sleep(0.02)
-            took_s.append(max([await operator.revoke(key_id) for key_id in key_ids]))
+            took_s = max([await operator.revoke(key_id) for key_id in key_ids])
             assert {(await miner.answer())[0] for miner in miners} == {204}
-        assert min(took_s) <= MOST_S
+            all_s = time.monotonic() - began_s
+            if took_s <= max(MOST_S, MOST_OF_IT * all_s):
+                break
+            late.append((took_s, all_s))
+        assert len(late) < 3, late
         for each in (*miners, operator):
             each.close()
 
