@@ -270,6 +270,7 @@ async def call_raw(
     async def send(message: Mapping[str, Any]) -> None:
         messages.append(message)
 
-    scope = {"type": "http", "method": method, "path": path, "headers": headers, "query_string": b""}
+    path, _, query = path.partition("?")
+    scope = {"type": "http", "method": method, "path": path, "headers": headers, "query_string": query.encode()}
     await app({**scope, "client": None if peer is None else (peer, 50000)}, receive, send)
     return Answered(messages)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from tests.gate.factories import key
+from tests.gate.served import Served
 
 from aitbc_server.errors import DomainError
 from aitbc_server.gate.query import refuse_parameters
@@ -32,3 +34,13 @@ def test_parameters_are_refused_by_their_names(query: bytes, fields: list[str]) 
     assert caught.value.code == "validation_error"
     assert [error.field for error in caught.value.errors] == fields
     assert {error.message for error in caught.value.errors} == {"is not a query parameter of this path"}
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/api-keys/self"), ("POST", "/v1/api-keys/verify")])
+async def test_what_the_gate_answers_itself_takes_none(method: str, path: str) -> None:
+    """Whether the key is cached or not."""
+    served = Served()
+    served.add_key("k", key(scopes=["api_keys:verify"]))
+    for _ in range(2):
+        answer = await served.call(method, f"{path}?x=1", "k")
+        assert (answer.status, answer.json["code"]) == (422, "validation_error")

@@ -19,7 +19,7 @@ from aitbc_server.gate.cache import CredentialCache
 from aitbc_server.gate.counter import UsageCounter
 from aitbc_server.gate.credential import Credential
 from aitbc_server.gate.fence_book import FenceBook
-from aitbc_server.gate.gate import INVALID, UNAVAILABLE
+from aitbc_server.gate.gate import INVALID, UNAVAILABLE, Decision
 from aitbc_server.gate.guesses import GuessLimiter
 from aitbc_server.gate.loads import TurnLoads
 from aitbc_server.gate.shared_gate import NO_LIMITS, SharedGate
@@ -323,6 +323,26 @@ async def test_an_unexpected_error_is_handed_on(first: Node, database: Database)
     database.load_all, first.connection = broken, None  # type: ignore[method-assign,assignment]
     with pytest.raises(ZeroDivisionError):
         await first.code()
+
+
+async def test_what_is_cancelled_while_it_goes_on_is_denied(first: Node, database: Database) -> None:
+    """A server whose loop ends: nobody passes for it."""
+    assert await first.code() is None
+    asking = asyncio.Event()
+
+    async def never(_: Sequence[bytes]) -> list[Credential | None]:
+        asking.set()
+        await asyncio.Event().wait()
+        return []
+
+    database.load_all, first.connection = never, None  # type: ignore[method-assign,assignment]
+    decided: list[Decision | Exception | None] = []
+    first.gate.check_early(KEY, facts(ANY), 1, decided.append)
+    await asking.wait()
+    for task in list(first.gate._going_on):
+        task.cancel()
+    await asyncio.sleep(0.01)
+    assert decided == [Decision(UNAVAILABLE)]
 
 
 async def test_decisions_that_go_on_are_settled_too(first: Node, database: Database) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.gate.factories import tenant
 from tests.support.valkey import ValkeyProcess
 
-from aitbc_server.gate import store_valkey
+from aitbc_server.gate import packing, store_valkey
 from aitbc_server.gate.records import limit_set
 from aitbc_server.gate.shared_store import Question, Stale
 from aitbc_server.gate.store import ALLOWED, StoreUnavailableError, Taken
@@ -229,6 +229,27 @@ async def test_a_clock_that_was_set_back_does_not_make_everybody_late(site: Site
     site.store._offset_us -= 3_600_000_000
     with pytest.raises(StoreUnavailableError):
         await site.take()
+    await site.take()
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [("call", "the store could not be called"), ("answers", "the store's answer could not be read")],
+)
+async def test_what_is_unexpected_leaves_nobody_waiting(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: str, said: str
+) -> None:
+    """Everybody in the call hears of it, and goes on without the store."""
+    await site.take()
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(packing, broken, fail)
+        errors = await asyncio.gather(site.take(), site.take(), return_exceptions=True)
+    assert [str(error) for error in errors] == [said, said]
+    assert [record.exc_info is not None for record in caplog.records] == [True]
     await site.take()
 
 

@@ -193,6 +193,26 @@ async def test_clients_that_are_gone_before_their_answer_harm_nobody(
     assert caplog.records == []
 
 
+async def test_an_unexpected_error_on_a_fleet_is_answered_as_ever(
+    valkey: ValkeyProcess, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A 500 with its request id in the log, though it came while the request went on without the store."""
+
+    async def broken(_: object) -> None:
+        raise ZeroDivisionError("the password is 1234")
+
+    async with connected(valkey.address) as (store, connection), watched(partial(Node, store)) as site:
+        assert (await site.ask(path=PATH, headers=[KEY]))[0] == 200
+        monkeypatch.setattr(site.served.source, "load_all", broken)
+        connection.close()
+        with caplog.at_level(logging.ERROR, "aitbc_server.gate.asgi"):
+            status, rest = await site.ask(path=PATH, headers=[KEY])
+        assert status == 500
+        assert b"1234" not in rest
+        [record] = [each for each in caplog.records if each.message == "a request failed"]
+        assert record.__dict__["request_id"].encode() in rest
+
+
 async def test_a_store_that_is_lost_meanwhile_costs_no_request(valkey: ValkeyProcess) -> None:
     """Requests that wait for it go on by the node alone, and each is counted once."""
     async with connected(valkey.address) as (store, connection), watched(partial(Node, store)) as site:
@@ -365,6 +385,7 @@ async def test_behind_cors_it_is_answered_early_too() -> None:
     assert early is not None
     assert sorted(name for name, _ in early[1]) == sorted(name for name, _ in slow.pairs)
     assert reply(cors, asked(PATH, (b"x-api-key", b"k"), (b"origin", b"https://x"))) is None
+    assert reply(cors, asked(PATH, (b"x-api-key", b"unknown"))) is None
     without = Cors(served.app, ["https://app.example.com"])
     assert without.is_early_anywhere
     assert reply(without, asked(PATH)) is None
