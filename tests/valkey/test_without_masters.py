@@ -68,6 +68,12 @@ async def test_a_batch_whose_slot_has_no_master_any_more_is_given_back(nowhere: 
         await asyncio.wait_for(future, 1)
 
 
+async def test_a_batch_that_has_no_time_left_is_not_sent_on(nowhere: ClusterStore) -> None:
+    """Whoever waits in it is given up before it could be there."""
+    batch, _ = a_batch(seconds=0.001)
+    assert not nowhere._reroute(a_member(nowhere), batch, RefusedError("TRYAGAIN Multiple keys request"))
+
+
 async def test_a_cluster_that_is_down_is_asked_for_its_shape_again(
     nowhere: ClusterStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
