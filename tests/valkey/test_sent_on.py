@@ -1,0 +1,196 @@
+"""Calls that a server of a cluster does not take, one answer at a time. Slots that really move: test_cluster.py."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from time import monotonic
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from tests.gate.factories import tenant
+from tests.support.valkey import free_port
+from tests.valkey.nodes import anybodys
+
+from aitbc_server.gate import store_cluster
+from aitbc_server.gate.batch import Batch
+from aitbc_server.gate.records import limit_set
+from aitbc_server.gate.store import StoreUnavailableError
+from aitbc_server.gate.store_cluster import ClusterStore, Member, tenant_slot
+from aitbc_server.valkey.connection import Address, Connection, RefusedError
+from aitbc_server.valkey.scripts import Script
+from aitbc_server.valkey.urls import Target
+
+SLOT = tenant_slot("alice")
+TRY_AGAIN = RefusedError("TRYAGAIN Multiple keys request")
+ASK = RefusedError(f"ASK {SLOT} 127.0.0.1:7001")
+MOVED = RefusedError(f"MOVED {SLOT} 127.0.0.1:7001")
+DOWN = RefusedError("CLUSTERDOWN The cluster is down")
+
+
+class Way:
+    """A connection on which a server answers what it is told to."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.said: list[tuple[Any, ...]] = []
+
+    def call(self, *words: Any) -> None:
+        self.said.append(words)
+
+    def next(self, *words: Any) -> Any:
+        self.said.append(words)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class Told:
+    """A script that is answered by the connection that it is run on."""
+
+    async def run(self, connection: Any, keys: list[str], *_: Any) -> Any:
+        return connection.next(*keys)
+
+
+class Elsewhere:
+    """A member that is sent batches."""
+
+    def __init__(self, way: Way | None = None, aside: Way | None = None) -> None:
+        self.connection, self.aside = way, aside
+        self.store = SimpleNamespace(send=lambda batch, *, asks=False: self.sent.set_result((batch, asks)))
+        self.sent: asyncio.Future[tuple[Batch, bool]] = asyncio.get_running_loop().create_future()
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[ClusterStore]:
+    """A cluster of which no server answers: what is said of it is said by the tests."""
+    made = ClusterStore(Target("cluster", (Address(port=free_port()),)), lambda _whose: None, anybodys)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+def member(store: ClusterStore) -> Member:
+    """The one that is asked first."""
+    return store._member(Address(port=free_port()))
+
+
+def follow(store: ClusterStore, monkeypatch: pytest.MonkeyPatch, *places: Elsewhere) -> None:
+    """Where a redirect leads, one after the other."""
+    left = list(places)
+    monkeypatch.setattr(store._cluster, "follow", lambda _redirect: left.pop(0))
+
+
+def run(store: ClusterStore, member: Member, way: Way, *keys: str) -> Any:
+    return store._run(member, cast("Connection", way), cast("Script", Told()), list(keys), keys)
+
+
+def a_batch() -> Batch:
+    return Batch(SLOT, monotonic() + 1)
+
+
+async def test_keys_of_which_some_are_gone_are_asked_for_one_by_one(store: ClusterStore, member: Member) -> None:
+    """No server has all of them any more, or yet."""
+    way = Way(TRY_AGAIN, b"done", b"done")
+    assert await run(store, member, way, "one", "other") == 2
+    assert way.said == [("one", "other"), ("one",), ("other",)]
+
+
+async def test_a_key_that_is_gone_is_asked_for_where_it_is(
+    store: ClusterStore, member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server there takes it only from who asks for a slot that it has not got yet."""
+    there = Way(b"done")
+    follow(store, monkeypatch, Elsewhere(there))
+    assert await run(store, member, Way(ASK), "key") == b"done"
+    assert there.said == [("ASKING",), ("key",)]
+
+
+async def test_a_server_to_which_there_is_no_way_yet_is_waited_for(
+    store: ClusterStore, member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one is asked until there is."""
+    there = Way(b"done")
+    follow(store, monkeypatch, Elsewhere(), Elsewhere(there))
+    way = Way(ASK, ASK)
+    assert await run(store, member, way, "key") == b"done"
+    assert way.said == [("key",), ("key",)]
+
+
+async def test_what_was_changed_elsewhere_is_remembered(
+    store: ClusterStore, member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its replicas are to be waited for as well."""
+    way, there = Way(ASK), Elsewhere(Way(), Way(b"done"))
+    follow(store, monkeypatch, there)
+    monkeypatch.setattr(member._link, "aside", way)
+    store_cluster._elsewhere.set([])
+    assert await run(store, member, way, "key") == b"done"
+    assert store_cluster._elsewhere.get() == [(there.store, there.aside)]
+
+
+@pytest.mark.parametrize(("error", "looks_again"), [(MOVED, False), (DOWN, True), (RefusedError("ERR no"), False)])
+async def test_other_refusals_are_the_callers(
+    store: ClusterStore, member: Member, monkeypatch: pytest.MonkeyPatch, error: RefusedError, looks_again: bool
+) -> None:
+    """A slot that has moved is asked for at its new master, by whoever knows that one."""
+    looked: list[bool] = []
+    monkeypatch.setattr(store._cluster, "look_again", lambda: looked.append(True))
+    with pytest.raises(RefusedError, match=error.kind):
+        await run(store, member, Way(error), "key")
+    assert looked == [True] * looks_again
+
+
+@pytest.mark.parametrize(("error", "asks"), [(MOVED, False), (ASK, True)])
+async def test_a_batch_is_sent_on_to_where_its_slot_is(
+    store: ClusterStore, member: Member, monkeypatch: pytest.MonkeyPatch, error: RefusedError, asks: bool
+) -> None:
+    """With the word that it asks for a slot that is on its way, where it is."""
+    there, batch = Elsewhere(Way()), a_batch()
+    follow(store, monkeypatch, there)
+    assert store._reroute(member, batch, error)
+    assert await asyncio.wait_for(there.sent, 1) == (batch, asks)
+
+
+async def test_a_batch_for_a_server_to_which_there_is_no_way_is_tried_again(
+    store: ClusterStore, member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At whoever has the slot by then."""
+    there, batch = Elsewhere(Way()), a_batch()
+    follow(store, monkeypatch, Elsewhere())
+    monkeypatch.setattr(store._cluster, "owner", lambda _slot: there)
+    assert store._reroute(member, batch, MOVED)
+    assert await asyncio.wait_for(there.sent, 1) == (batch, False)
+
+
+async def test_a_question_follows_its_slot(
+    store: ClusterStore, member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until somebody takes it, or it is too late, or the refusal is of another kind."""
+    answers: list[Any] = []
+    followed: list[object] = []
+
+    async def looks(*_: Any, **__: Any) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise StoreUnavailableError("refused") from answer
+        return answer
+
+    monkeypatch.setattr(store._cluster, "owner", lambda _slot: member)
+    monkeypatch.setattr(store._cluster, "follow", followed.append)
+    monkeypatch.setattr("aitbc_server.gate.store_valkey.ValkeyStore.look", looks)
+    limits = limit_set(tenant("alice", limit=5), "kid", None)
+    answers[:] = [MOVED, ("seen",)]
+    assert await store.look("alice", limits) == ("seen",)
+    assert len(followed) == 1
+    answers[:] = [DOWN]
+    with pytest.raises(StoreUnavailableError):
+        await store.look("alice", limits)
+    monkeypatch.setattr(store_cluster, "TIMEOUT_S", -1)
+    answers[:] = [MOVED]
+    with pytest.raises(StoreUnavailableError):
+        await store.look("alice", limits)
+    assert (answers, len(followed)) == ([], 1)
