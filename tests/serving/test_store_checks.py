@@ -191,7 +191,15 @@ async def test_the_masters_of_a_cluster_are_looked_at(tmp_path: Path) -> None:
         ask(cluster, "CLUSTER", "ADDSLOTSRANGE", 0, 16382)
         assert "1 of the cluster's 16384 slots have no server" in (await findings(url))["Valkey"].detail
         ask(cluster, "CLUSTER", "ADDSLOTS", 16383)
-        assert (await findings(url))["Valkey"].level is Level.OK
+        found = await findings(url)
+        assert found["Valkey"].level is Level.OK
+        assert found["Valkey cluster"].remedy == "cluster-require-full-coverage no, on every server"
+        ask(cluster, "CONFIG", "SET", "cluster-require-full-coverage", "no")
+        assert (await findings(url))["Valkey cluster"].level is Level.OK
+        # Hosted ones forbid to ask. That is no finding.
+        ask(cluster, "ACL", "SETUSER", "default", "-config")
+        assert "Valkey cluster" not in await findings(url)
+        ask(cluster, "ACL", "SETUSER", "default", "+config")
         await store_checks.ensure_fit(url)
         ask(cluster, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
         with pytest.raises(StartError, match="allkeys-lru"):

@@ -146,6 +146,8 @@ def _findings(facts: Facts) -> Iterator[Finding]:
     yield _eviction(facts)
     yield _persistence(facts)
     yield _replication(facts)
+    if facts.stops_as_one is not None:
+        yield _cluster(stops_as_one=facts.stops_as_one)
     yield _clock(facts)
 
 
@@ -200,6 +202,14 @@ def _replication(facts: Facts) -> Finding:
         detail = f"{facts.replicas} follow it, but it goes on without them: after a split two primaries count"
         return Finding(Level.WARN, what, detail, "min-replicas-to-write 1, min-replicas-max-lag 1")
     return Finding(Level.OK, what, f"{facts.replicas} follow it, and it takes nothing when they do not")
+
+
+def _cluster(*, stops_as_one: bool) -> Finding:
+    what = "Valkey cluster"
+    if stops_as_one:
+        detail = "while one master has no successor, no other takes anything: each node keeps all limits by itself"
+        return Finding(Level.WARN, what, detail, "cluster-require-full-coverage no, on every server")
+    return Finding(Level.OK, what, "a master that is away leaves its own tenants alone and no others")
 
 
 def _clock(facts: Facts) -> Finding:

@@ -27,7 +27,8 @@ _NOT_PERMITTED = "NOPERM"
 class Facts(NamedTuple):
     """One server. ``clock_ahead_s`` is its clock minus this machine's, to within half of ``latency_s``.
 
-    ``eviction`` is as ``info.eviction`` has it.
+    ``eviction`` is as ``info.eviction`` has it. ``stops_as_one``: of a cluster, whether all of it takes nothing while
+    a slot has no server; None where it does not say, or is none.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Facts(NamedTuple):
     replicas: int
     replicas_lagging: int
     needs_replicas: bool
+    stops_as_one: bool | None
     clock_ahead_s: float
     latency_s: float
 
@@ -115,7 +117,7 @@ async def _ensure_permitted(connection: Connection) -> None:
 
 
 async def _ask(connection: Connection, address: Address) -> Facts:
-    fields = await info.read(connection, "server", "memory", "persistence", "replication")
+    fields = await info.read(connection, "server", "memory", "persistence", "replication", "cluster")
     took_s = []
     for _ in range(_PINGS):
         began_s = monotonic()
@@ -140,9 +142,18 @@ async def _ask(connection: Connection, address: Address) -> Facts:
         replicas=len(replicas),
         replicas_lagging=sum("state=online" not in each or _lag_s(each) > 1 for each in replicas),
         needs_replicas="min_slaves_good_slaves" in fields,
+        stops_as_one=await _stops_as_one(connection) if fields.get("cluster_enabled") == "1" else None,
         clock_ahead_s=int(seconds) + int(microseconds) / 1e6 - here_s,
         latency_s=median(took_s),
     )
+
+
+async def _stops_as_one(connection: Connection) -> bool | None:
+    try:
+        _, value = await connection.call("CONFIG", "GET", "cluster-require-full-coverage")
+    except RefusedError:
+        return None
+    return bool(value == b"yes")
 
 
 def _disk_fault(fields: dict[str, str]) -> str:
