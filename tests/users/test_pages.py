@@ -202,6 +202,8 @@ async def test_a_new_password_on_the_settings_page(here: Site) -> None:
     )
     weak = await browser.submit(page, "/settings/password", current_password=PASSWORD, new_password="passwordpassword")
     assert weak.ids["new_password-error"].strip().startswith("The new password is too easy to guess")
+    both = await browser.submit(page, "/settings/password", current_password="x", new_password="short")
+    assert {"current_password-error", "new_password-error"} <= both.ids.keys()
     before = browser.cookies[SESSION]
     done = await browser.submit(page, "/settings/password", current_password=PASSWORD, new_password=OTHER_PASSWORD)
     assert location(done) == "/settings"

@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from aitbc_server.clock import now
 from aitbc_server.db.unit_of_work import UnitOfWork
-from aitbc_server.errors import Code, DomainError, conflict, invalid, not_found
+from aitbc_server.errors import Code, DomainError, Faults, conflict, invalid, not_found
 from aitbc_server.names import check_title
 from aitbc_server.users import addresses, repository
 from aitbc_server.users.closing import Parting, close_tenants, parting
@@ -48,8 +48,12 @@ class AccountService:
         async with self._parts.units.read() as session:
             row = await repository.user(session, signed_in.user_id)
         stored = None if row is None else row.password_hash
-        await self._parts.rules.check("new_password", new, email=signed_in.email)
-        await self._sign_ins.check_password("current_password", stored, current, signed_in, origin)
+        faults = Faults()
+        with faults.collected():
+            await self._sign_ins.check_password("current_password", stored, current, signed_in, origin)
+        with faults.collected():
+            await self._parts.rules.check("new_password", new, email=signed_in.email)
+        faults.raise_all()
         if new == current:
             raise invalid("new_password", "is the one that you have already")
         fresh = await self._parts.hashes.hash(new)
