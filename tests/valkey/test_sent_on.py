@@ -37,9 +37,11 @@ class Way:
         self.said: list[tuple[Any, ...]] = []
 
     def call(self, *words: Any) -> None:
+        """What waits for no answer."""
         self.said.append(words)
 
     def next(self, *words: Any) -> Any:
+        """The next answer."""
         self.said.append(words)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
@@ -51,6 +53,7 @@ class Told:
     """A script that is answered by the connection that it is run on."""
 
     async def run(self, connection: Any, keys: list[str], *_: Any) -> Any:
+        """See ``Script.run``."""
         return connection.next(*keys)
 
 
@@ -129,7 +132,8 @@ async def test_what_was_changed_elsewhere_is_remembered(
     monkeypatch.setattr(member._link, "aside", way)
     store_cluster._elsewhere.set([])
     assert await run(store, member, way, "key") == b"done"
-    assert store_cluster._elsewhere.get() == [(there.store, there.aside)]
+    [place] = store_cluster._elsewhere.get()
+    assert cast("tuple[object, object]", place) == (there.store, there.aside)
 
 
 @pytest.mark.parametrize(("error", "looks_again"), [(MOVED, False), (DOWN, True), (RefusedError("ERR no"), False)])
@@ -184,7 +188,7 @@ async def test_a_question_follows_its_slot(
     monkeypatch.setattr("aitbc_server.gate.store_valkey.ValkeyStore.look", looks)
     limits = limit_set(tenant("alice", limit=5), "kid", None)
     answers[:] = [MOVED, ("seen",)]
-    assert await store.look("alice", limits) == ("seen",)
+    assert cast("object", await store.look("alice", limits)) == ("seen",)
     assert len(followed) == 1
     answers[:] = [DOWN]
     with pytest.raises(StoreUnavailableError):
