@@ -15,25 +15,26 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 def stop_signals(*, second_ends: bool = True) -> Iterator[asyncio.Event]:
     """An event that the first signal sets; from then on signals do what they do without us.
 
-    ``second_ends`` False: further ones do nothing. A worker is told by its parent, by Ctrl-C and by systemd at once.
+    ``second_ends`` False: further ones do nothing, to the end of the process. A worker is told by its parent, by Ctrl-C
+    and by systemd at once, and must not die of the last of them when it has all but ended.
     """
     loop = asyncio.get_running_loop()
     received = asyncio.Event()
 
-    def first() -> None:
+    def first(*_: object) -> None:
         if second_ends:
-            give_back()
-        received.set()
+            then()
+        loop.call_soon_threadsafe(received.set)
 
-    def give_back() -> None:
+    def then() -> None:
+        # Python's own Ctrl-C handler would have to wait for a loop that may be stuck.
         for number in SIGNALS:
-            loop.remove_signal_handler(number)
-            # Python's own Ctrl-C handler would have to wait for a loop that may be stuck.
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, signal.SIG_DFL if second_ends else signal.SIG_IGN)
 
+    # Not the loop's: it puts the default back before anything else can be set, and one more signal ends a worker then.
     for number in SIGNALS:
-        loop.add_signal_handler(number, first)
+        signal.signal(number, first)
     try:
         yield received
     finally:
-        give_back()
+        then()

@@ -175,7 +175,7 @@ class Parent:
         if not pid:
             return False
         code = os.waitstatus_to_exitcode(status)
-        how = f"ended with {code}" if code >= 0 else f"was ended by {_name_of(-code)}"
+        how = _how(code)
         if code and not worker.was_ready:
             # What is wrong at the start stays wrong; the worker has said what it is.
             self.exit_code = code if code > 0 else 1
@@ -197,15 +197,27 @@ class Parent:
                 self._tell(signal.SIGKILL)
                 self.exit_code = 1
             for worker in self._workers:
-                if worker.pid and os.waitpid(worker.pid, os.WNOHANG)[0]:
-                    worker.pid = 0
+                self._see_off(worker)
             time.sleep(_LOOK_EVERY_S / 5)
         logger.info("all workers stopped")
+
+    def _see_off(self, worker: _Worker) -> None:
+        """Notice that it has ended, and whether in order."""
+        pid, status = os.waitpid(worker.pid, os.WNOHANG) if worker.pid else (0, 0)
+        if pid:
+            worker.pid = 0
+            if code := os.waitstatus_to_exitcode(status):
+                self.exit_code = 1
+                logger.error("worker %d %s", worker.number, _how(code))
 
     def _tell(self, number: signal.Signals) -> None:
         for worker in self._workers:
             if worker.pid:
                 os.kill(worker.pid, number)
+
+
+def _how(code: int) -> str:
+    return f"ended with {code}" if code >= 0 else f"was ended by {_name_of(-code)}"
 
 
 def _name_of(number: int) -> str:
