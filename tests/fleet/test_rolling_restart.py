@@ -24,8 +24,10 @@ FULL = os.environ.get("AITBC_FULL") == "1"
 ROUNDS = 20 if FULL else 1
 CLIENTS = 4
 RETRIES = 3
-#: nginx does not ask a node again for so long once it was refused (``fail_timeout``), ready or not.
+#: nginx does not ask a node again for up to 2 s once it was refused (``fail_timeout``, in whole seconds), ready or not.
 PAUSE_S = 2.3
+#: Between a client's requests: all of them together stay within the tenant's limit.
+THINKING_S = 0.1
 
 
 async def restart_each(fleet: Fleet) -> None:
@@ -66,7 +68,7 @@ async def test_clients_see_no_error_while_nodes_are_restarted(
         with HttpClient(proxy.https, name=NAME, tls=tls) as client:
             while not stopping:
                 await once(client)
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(THINKING_S)
 
     with proxy.running():
         clients = [asyncio.create_task(use(once)) for once in (read, submit) * CLIENTS]

@@ -47,8 +47,12 @@ class UnansweredError(Exception):
         self.sent = sent
 
 
+#: Servers close a connection that lies idle for longer (75 s: ``serving/listener.py``), and a request may meet that.
+_MOST_IDLE_S = 60
+
+
 class HttpClient:
-    """One kept-alive connection to one server, opened when it is needed and again after it was lost.
+    """One kept-alive connection to one server, opened when it is needed and again after it was lost or lay idle.
 
     ``name`` and ``tls`` are for a server that is reached by TLS under that name.
     """
@@ -58,6 +62,7 @@ class HttpClient:
         self._name = name
         self._tls = tls
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._used_s = 0.0
 
     async def ask(
         self,
@@ -76,6 +81,9 @@ class HttpClient:
         request = head.encode() + (b"content-type: application/json\r\n\r\n" if text else b"\r\n") + text
         began_s = time.time()
         sent = False
+        if began_s - self._used_s > _MOST_IDLE_S:
+            self.close()
+        self._used_s = began_s
         try:
             if self._streams is None:
                 name = self._name if self._tls else None
