@@ -38,6 +38,7 @@ class Flaw(Enum):
     RAISED_BEFORE_COMMIT = auto()
     OUTBOX_FORGOTTEN_BEFORE_RAISE = auto()
     LATE_LOAD_JOINS_NEW_CONNECTION = auto()
+    QUESTION_JOINS_NEW_CONNECTION = auto()
     AWAY_TRUSTS_THE_CACHE = auto()
     ANSWERED_BEFORE_RAISE = auto()
     ANSWERED_THOUGH_NOT_COMMITTED = auto()
@@ -72,12 +73,14 @@ class Cached(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A request under way: ``required`` is the newest change that had been answered when it began."""
+    """A request under way: ``required`` is the newest change that had been answered when it began. ``asked`` is what
+    its question rests on, which is made before it is sent."""
 
     required: int
     token: int | None = None
     epoch: int = 0
     version: int | None = None
+    asked: Cached | None = None
 
 
 class Node(NamedTuple):
@@ -92,7 +95,10 @@ class Node(NamedTuple):
     def tokens(self) -> list[int]:
         """The tokens that it holds."""
         held = [self.cached.token] if self.cached else []
-        return [*held, self.request.token] if self.request and self.request.token else held
+        if self.request is not None:
+            held += [self.request.token] if self.request.token else []
+            held += [self.request.asked.token] if self.request.asked else []
+        return held
 
 
 class Change(NamedTuple):
@@ -174,8 +180,9 @@ def _renamed(node: Node, names: dict[int, int]) -> Node:
     cached, request = node.cached, node.request
     if cached is not None:
         cached = cached._replace(token=names[cached.token])
-    if request is not None and request.token is not None:
-        request = request._replace(token=names[request.token])
+    if request is not None:
+        asked = request.asked and request.asked._replace(token=names[request.asked.token])
+        request = request._replace(token=request.token and names[request.token], asked=asked)
     return node._replace(cached=cached, request=request)
 
 
@@ -310,6 +317,9 @@ class Model:
             yield "the record is kept", world, self._keep(node, request)
         elif request.token is not None or self._reads_first(node, request):
             yield self._read(world, node, request)
+        elif request.asked is None and node.cached is not None and node.cached.epoch == node.epoch:
+            asked = request._replace(asked=node.cached)
+            yield f"its question is made, by record {node.cached.version}", world, node._replace(request=asked)
         elif not world.up:
             yield from self._serve_away(world, node, request)
         elif node.epoch:
@@ -355,13 +365,17 @@ class Model:
         yield f"it answers by record {version}, the store is away", *_answered(world, node, request, version)
 
     def _ask(self, world: World, node: Node, request: Request) -> Iterator[tuple[str, World, Node]]:
-        cached = node.cached if node.cached and node.cached.epoch == node.epoch else None
-        if world.token is None and not (cached and Flaw.MISSING_TOKEN_COUNTS_AS_CURRENT in self._flaws):
-            world = _raised(world)
-        if cached is not None and world.token in {cached.token, None}:
-            yield f"it answers by cached record {cached.version}", *_answered(world, node, request, cached.version)
+        asked = request.asked
+        is_old = asked is not None and asked.epoch != node.epoch
+        if is_old and Flaw.QUESTION_JOINS_NEW_CONNECTION not in self._flaws:
+            yield "its question is of another connection", world, node._replace(request=request._replace(asked=None))
             return
-        told = request._replace(token=world.token, epoch=node.epoch)
+        if world.token is None and not (asked and Flaw.MISSING_TOKEN_COUNTS_AS_CURRENT in self._flaws):
+            world = _raised(world)
+        if asked is not None and world.token in {asked.token, None}:
+            yield f"it answers by cached record {asked.version}", *_answered(world, node, request, asked.version)
+            return
+        told = request._replace(token=world.token, epoch=node.epoch, asked=None)
         yield f"it is told token {world.token}", world, node._replace(request=told)
 
     def _keep(self, node: Node, request: Request) -> Node:
@@ -377,9 +391,9 @@ def _raised(world: World) -> World:
 
 def _cut_off(node: Node) -> Node:
     cached, request = node.cached, node.request
-    return node._replace(
-        epoch=0, cached=cached and cached._replace(epoch=0), request=request and request._replace(epoch=0)
-    )
+    if request is not None:
+        request = request._replace(epoch=0, asked=request.asked and request.asked._replace(epoch=0))
+    return node._replace(epoch=0, cached=cached and cached._replace(epoch=0), request=request)
 
 
 def _effective(world: World, version: int) -> World:

@@ -110,6 +110,19 @@ def connections() -> None:
     wrap(Shard, "__init__", beginning)
 
 
+def questions() -> None:
+    """A question that was made under one connection is sent on another."""
+
+    def sending(send: Any) -> Any:
+        def sent(store: Any, batch: Any, **options: Any) -> None:
+            batch.under = store._connection()
+            send(store, batch, **options)
+
+        return sent
+
+    wrap(store_valkey.ValkeyStore, "send", sending)
+
+
 def missing_fences() -> None:
     """A fence that the store does not have is taken for the one that a node has."""
     change_scripts(r"open_tenant\(fenced\)\[FENCE\] ~= token", r"stored[fenced] and \g<0>")

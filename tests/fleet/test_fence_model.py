@@ -10,7 +10,7 @@ from tests.fleet.fence_model import Fault, Flaw, explore
 
 FULL = os.environ.get("AITBC_FULL") == "1"
 #: So many steps are enough to see any one mechanism missing.
-DEPTH = 16
+DEPTH = 17
 STORE: tuple[Fault, ...] = ()
 
 

@@ -40,6 +40,7 @@ NEEDED = [
     ("feed", f"{DEATHS}_store_that_was_put_back_by_hand_is_believed_for_a_moment_at_most", "TimeoutError"),
     ("connections", f"{BACK}_store_that_was_restarted_is_not_believed[older]", "{None}"),
     ("connections", f"{BACK}_master_of_a_cluster_that_was_restarted_is_not_believed", "{None}"),
+    ("questions", f"{BACK}_question_is_not_sent_on_a_connection_that_came_after_it", "{None}"),
     ("missing_fences", f"{BACK}_store_that_was_emptied_is_not_believed", "{None}"),
     ("tickets", "gate/test_shared_gate.py::test_a_record_that_was_read_before_a_drop_is_not_asked_about", "None is "),
     # A4

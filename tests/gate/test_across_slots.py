@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from time import monotonic
 
@@ -94,15 +95,15 @@ async def test_a_place_that_is_lost_in_between_is_a_refusal() -> None:
 
 
 async def test_a_fence_that_is_not_as_expected_ends_it() -> None:
-    """At whichever call; nothing is decided, and all tokens that were seen are told."""
-    for at in ((1, -1), (2, -1), (1, 1), (2, 1)):
+    """At whichever call; nothing is decided, and all tokens that were seen are told, be there any or not."""
+    for at, told in itertools.product([(1, -1), (2, -1), (1, 1), (2, 1)], [Stale({"a tenant": "a token"}), Stale({})]):
         stores = Stores(home=3, other=5)
 
-        async def stale(slot: int, cost: int, at: tuple[int, int] = at) -> Stale | None:
-            return Stale({"a tenant": "a token"}) if (slot, cost) == at else None
+        async def stale(slot: int, cost: int, at: tuple[int, int] = at, told: Stale = told) -> Stale | None:
+            return told if (slot, cost) == at else None
 
         stores.before = stale
-        assert await take(stores) == Stale({"a tenant": "a token"})
+        assert await take(stores) == told
 
 
 async def test_nobody_waits_longer_for_several_calls_than_for_one() -> None:

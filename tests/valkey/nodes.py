@@ -14,14 +14,16 @@ from tests.gate.factories import ANY, FakeSource, FakeUses, decided_early, facts
 from aitbc_server.clock import system_clock
 from aitbc_server.errors import Code
 from aitbc_server.fleet import SharedStore
+from aitbc_server.gate.batch import Batch
 from aitbc_server.gate.cache import CredentialCache
 from aitbc_server.gate.counter import UsageCounter
 from aitbc_server.gate.credential import Credential
 from aitbc_server.gate.guesses import GuessLimiter
 from aitbc_server.gate.loads import TurnLoads
+from aitbc_server.gate.shard import Shard
 from aitbc_server.gate.shared_gate import SharedGate
 from aitbc_server.gate.store_memory import MemoryStore
-from aitbc_server.valkey.connection import Address, Connection
+from aitbc_server.valkey.connection import Address, Connection, connect
 
 #: All nodes are of one installation, where a test says nothing else.
 INSTALLATION = "0123456789abcdef"
@@ -114,6 +116,27 @@ async def nodes(url: str, keys: Keys, count: int = 2, *, ready_s: float = _READY
         for each in made:
             await until(lambda node=each: node.shared.state == "up", ready_s)  # type: ignore[misc]
         yield made
+
+
+@asynccontextmanager
+async def another_connection(way: Shard, address: Address, *, as_it_sends: Shard) -> AsyncIterator[None]:
+    """``way`` gets a new connection between the making and the sending of what is asked next at ``as_it_sends``."""
+    store, before, fresh = as_it_sends.store, way.connection, await connect(address, timeout_s=2)
+    begin = store._begin
+
+    def replacing(batch: Batch) -> None:
+        store._begin = begin  # type: ignore[method-assign]
+        way._greeted()
+        way._link.connection = fresh
+        begin(batch)
+
+    store._begin = replacing  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        way._greeted()
+        way._link.connection = before
+        fresh.close()
 
 
 async def until(holds: Callable[[], bool], within_s: float = _READY_S) -> None:

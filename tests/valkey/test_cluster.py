@@ -13,13 +13,13 @@ import pytest
 from tests.gate.factories import ANY, facts, key, tenant
 from tests.support.valkey import ValkeyProcess
 from tests.support.valkey_groups import ValkeyCluster
-from tests.valkey.nodes import MOST_S, Keys, Load, Node, nodes, until
+from tests.valkey.nodes import MOST_S, Keys, Load, Node, another_connection, nodes, until
 
 from aitbc_server.errors import Code
 from aitbc_server.gate.credential import Credential
 from aitbc_server.gate.gate import Decision
 from aitbc_server.gate.store import StoreUnavailableError
-from aitbc_server.gate.store_cluster import tenant_slot
+from aitbc_server.gate.store_cluster import ClusterStore, tenant_slot
 from aitbc_server.gate.store_valkey import state_key
 from aitbc_server.valkey.slots import slot_of
 
@@ -177,6 +177,28 @@ async def test_a_key_acts_for_a_tenant_of_another_master(cluster: ValkeyCluster,
     guest.change(revoked=False, granted={guest.other: msgspec.structs.replace(guest.granted, suspended=True)})
     assert await made[0].shared.raise_fences([guest.home, guest.other])
     assert await made[1].ask(guest.text, guest.other) is Code.TENANT_SUSPENDED
+
+
+@pytest.mark.parametrize("own", [None, 5], ids=["compared", "taken"])
+async def test_a_question_is_not_sent_on_a_connection_that_came_after_it(
+    cluster: ValkeyCluster, keys: Keys, made: list[Node], own: int | None
+) -> None:
+    """Neither to the first master that is asked nor to the second, whose turn comes later. Nobody sets a fence here: an
+    older store that came back would have the one that the node knows."""
+    for is_second in (False, True):
+        guest = Guest(cluster, keys, plan=5, own=own)
+        assert await made[0].ask(guest.text, guest.other) is None
+        suspended = msgspec.structs.replace(guest.granted, suspended=True)
+        guest.change(granted={guest.other: suspended}, revoked=not is_second)
+        store = made[0].shared.store
+        assert isinstance(store, ClusterStore)
+        first, second = (store._cluster.owner(tenant_slot(each)) for each in (guest.home, guest.other))
+        assert first is not None
+        assert second is not None
+        replaced = second if is_second else first
+        refused = Code.TENANT_SUSPENDED if is_second else Code.REVOKED_API_KEY
+        async with another_connection(replaced, replaced.address, as_it_sends=first):
+            assert await made[0].ask(guest.text, guest.other) is refused
 
 
 @pytest.mark.parametrize(("plan", "own"), [(4, 6), (6, 4), (5, 5)])

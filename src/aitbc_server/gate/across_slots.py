@@ -127,11 +127,8 @@ class _Levels:
 
 
 def _stale(seen: Iterable[Taken | Stale]) -> Stale | None:
-    tokens: dict[str, str] = {}
-    for each in seen:
-        if isinstance(each, Stale):
-            tokens |= each.tokens
-    return Stale(tokens) if tokens else None
+    stale = [each for each in seen if isinstance(each, Stale)]
+    return Stale({tenant: token for each in stale for tenant, token in each.tokens.items()}) if stale else None
 
 
 async def _in_time(asking: Coroutine[Any, Any, Taken | Stale], until_s: float) -> Taken | Stale:

@@ -11,6 +11,7 @@ from aitbc_server.gate import packing
 from aitbc_server.gate.limiter import Verdict
 from aitbc_server.gate.shared_store import Stale
 from aitbc_server.gate.store import StoreUnavailableError, Taken
+from aitbc_server.valkey.connection import Connection
 
 logger = logging.getLogger(__name__)
 
@@ -72,12 +73,14 @@ class Batch:
     """The requests of one turn of the event loop and one hash slot, as the script wants them.
 
     ``until_s`` is when they are given up, wherever they are sent meanwhile: a reading of the monotonic clock, which is
-    the loop's too. The loop's own reading stands still while a long turn goes on.
+    the loop's too. The loop's own reading stands still while a long turn goes on. ``under`` is the connection by which
+    the tokens in the questions came, None where there was none: on another one they prove nothing.
     """
 
-    def __init__(self, slot: int, until_s: float) -> None:
+    def __init__(self, slot: int, until_s: float, under: Connection | None = None) -> None:
         self.slot = slot
         self.until_s = until_s
+        self.under = under
         self.keys: dict[str, int] = {}
         self.requests: list[bytes] = []
         self.counted: dict[str, None] = {}
@@ -92,6 +95,11 @@ class Batch:
         """Nothing of it was done, or nobody will ever know."""
         for waiting in self.waiting:
             waiting.fail(why)
+
+    def be_asked_again(self) -> None:
+        """Nothing of it was done: each asks once more, with what is believed by now."""
+        for waiting in self.waiting:
+            waiting.answer(Stale({}), counted=False)
 
 
 async def answer_to(ask: Callable[[Tell], object]) -> Taken | Stale:

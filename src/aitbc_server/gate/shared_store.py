@@ -32,7 +32,10 @@ class Question(msgspec.Struct, frozen=True, gc=False):
 
 
 class Stale(NamedTuple):
-    """The store's answer where a fence was not as expected: nothing was taken or counted. ``tokens`` by tenant."""
+    """The answer where a fence was not as expected: nothing was taken or counted. ``tokens`` by tenant: the store's.
+
+    Without any it was not asked, because the question rests on what is not believed any more.
+    """
 
     tokens: Mapping[str, str]
 

@@ -119,10 +119,15 @@ class ClusterStore:
             return await self._owner(slot).store.take(question, slot=slot, until_s=until_s)
 
         async def ask(part: SlotPart, cost: int, count: Count) -> Taken | Stale:
+            member = self._owner(part.slot)
+            if member.connection is not under[part.slot]:
+                # Since the request began, and so its fences are of another connection: see ``ValkeyStore.send``.
+                return Stale({})
             asked = Question(part.tenant_id, part.limits, cost, *count, part.fences)
-            return await self._owner(part.slot).store.take(asked, slot=part.slot)
+            return await member.store.take(asked, slot=part.slot)
 
         home, others = across_slots.parts(question.tenant_id, question.limit_set, question.fences, tenant_slot)
+        under = {part.slot: self._owner(part.slot).connection for part in (home, *others)}
         count = Count(question.usage_id, question.operation, question.outcome)
         timeout_s = TIMEOUT_S if until_s is None else min(TIMEOUT_S, until_s - monotonic())
         return await across_slots.take(home, others, question.cost, count, ask, timeout_s=timeout_s)

@@ -259,7 +259,7 @@ class ValkeyStore:
         return True
 
     def _new_batch(self, slot: int) -> Batch:
-        batch = self._batches[slot] = Batch(slot, time.monotonic() + self.timeout_s)
+        batch = self._batches[slot] = Batch(slot, time.monotonic() + self.timeout_s, self._connection())
         # In a context of its own: it may be a traced request that is the first of it.
         asyncio.get_running_loop().call_soon(self._begin, batch, context=Context())
         return batch
@@ -274,10 +274,17 @@ class ValkeyStore:
             batch.fail("the store could not be called")
 
     def send(self, batch: Batch, *, asks: bool = False) -> None:
-        """Send a batch on its way, or once more. ``asks``: the server has not got the slot yet, but the keys."""
+        """Send a batch on its way, or once more. ``asks``: the server has not got the slot yet, but the keys.
+
+        On another connection than the one that it was made under, its server may be of an earlier time and have the
+        tokens that an old record rests on; keys that are on their way bring their own.
+        """
         connection = self._connection()
         if connection is None or self._offset_us is None or self.hung.is_set():
             batch.fail("there is no connection to the store")
+            return
+        if connection is not batch.under and not asks:
+            batch.be_asked_again()
             return
         deadline_us = batch.until_s * _US + self._offset_us
         head = packing.call(deadline_us, secrets.token_urlsafe(12).encode(), self._run.encode())
