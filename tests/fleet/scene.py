@@ -97,8 +97,13 @@ def codes(later: dict[int, list[Answer]]) -> set[str]:
 
 async def set_scene(fleet: Fleet, world: World) -> Scene:
     """The fleet's tenant, before anybody asked for anything."""
+    await make_room(world)
+    await world.add_tenant("acme")
+    return Scene(fleet, (await world.add_key("acme")).text)
+
+
+async def make_room(world: World) -> None:
+    """The tenants' plan has a limit that no test reaches."""
     async with world.database.write() as session:
         await session.execute(update(PlanRow).where(PlanRow.id == "enterprise").values(limit_per_minute=10_000_000))
         await session.commit()
-    await world.add_tenant("acme")
-    return Scene(fleet, (await world.add_key("acme")).text)

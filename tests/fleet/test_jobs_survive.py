@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.e2e.processes import ServerProcess, environment
 from tests.fleet.conftest import StartFleet
+from tests.fleet.scene import make_room
 from tests.support.load import HttpClient, UnansweredError
 from tests.support.warm import WarmProcess
 from tests.usage.world import World
@@ -123,6 +124,7 @@ async def test_every_job_ends_with_one_result(start_fleet: StartFleet, world: Wo
     """Servers and miners are killed at random; each job that was answered 201 ends, its result does not change, and no
     job was made twice."""
     fleet = start_fleet(2, AITBC_LEASE_SECONDS="1")
+    await make_room(world)
     await world.add_tenant("acme")
     client = (await world.add_key("acme")).text
     program = tmp_path / "program"
