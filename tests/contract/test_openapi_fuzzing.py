@@ -104,20 +104,22 @@ def fuzz(server: ServerProcess, key: Key, folder: Path) -> subprocess.CompletedP
     }
     command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(config), "run"]
     options = ["--no-color", "--checks", "all", "--seed", "20261124"]
-    fuzzer = subprocess.Popen(
+    with subprocess.Popen(
         [*command, *options, str(description)],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    try:
-        output, errors = fuzzer.communicate(timeout=MOST_S)
-    except subprocess.TimeoutExpired:
-        # It says where each of its threads is.
-        fuzzer.send_signal(signal.SIGABRT)
-        output, errors = fuzzer.communicate()
+    ) as fuzzer:
+        try:
+            output, errors = fuzzer.communicate(timeout=MOST_S)
+        except subprocess.TimeoutExpired:
+            # It says where each of its threads is.
+            fuzzer.send_signal(signal.SIGABRT)
+            output, errors = fuzzer.communicate(timeout=10)
+        finally:
+            fuzzer.kill()
     return subprocess.CompletedProcess(fuzzer.args, fuzzer.returncode, output, errors)
 
 

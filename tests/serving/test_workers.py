@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from tests.e2e.processes import ServerProcess, admin, running, start
+from tests.e2e.processes import STOP_S, ServerProcess, admin, running, start
 from tests.support.postgres import PostgresServer, run_sql
 from tests.support.valkey import ValkeyProcess
 
@@ -120,7 +120,9 @@ def test_workers_are_one_server(server: ServerProcess) -> None:
     # A service manager tells every process, and so does Ctrl-C, beside the parent: they end in order all the same.
     workers = pids(server)
     server.process.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + STOP_S
     while server.process.poll() is None:
+        assert time.monotonic() < deadline, server.text()
         for pid in workers:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
@@ -128,6 +130,29 @@ def test_workers_are_one_server(server: ServerProcess) -> None:
     assert server.process.returncode == 0, server.text()
     assert not any(map(is_alive, workers))
     assert server.text().count('"stopped"') == WORKERS
+
+
+def test_a_stop_in_which_a_worker_dies_is_none_in_order(server: ServerProcess) -> None:
+    """The parent waits for the others, says who died of what, and ends with 1."""
+    worker = pids(server)[1]
+    os.kill(worker, signal.SIGSTOP)
+    server.process.send_signal(signal.SIGTERM)
+    os.kill(worker, signal.SIGKILL)
+    assert server.process.wait(STOP_S) == 1
+    assert "worker 2 was ended by SIGKILL" in server.text()
+    assert server.text().count('"stopped"') == WORKERS - 1
+
+
+def test_a_stop_before_it_is_ready_is_one_in_order(variables: dict[str, str], tmp_path: Path) -> None:
+    """A worker that was still starting had nothing to put in order."""
+    starting = start("serve", data_dir=tmp_path / "data", variables=variables)
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "data" / "workers" / str(WORKERS)).exists():
+        assert time.monotonic() < deadline, starting.text()
+        time.sleep(0.001)
+    starting.process.send_signal(signal.SIGTERM)
+    assert starting.process.wait(STOP_S) == 0, starting.text()
+    assert "was ended by" not in starting.text()
 
 
 def test_a_signal_without_a_name_is_told_by_its_number(server: ServerProcess) -> None:
@@ -179,3 +204,4 @@ def test_a_fault_of_the_start_is_said_once(variables: dict[str, str], tmp_path: 
         broken = start("serve", data_dir=tmp_path / "data", variables=variables | metrics)
         assert broken.process.wait(20) == 1
     assert "AITBC_METRICS_ADDRESS" in broken.text()
+    assert "was ended by" not in broken.text()

@@ -22,19 +22,19 @@ def stop_signals(*, second_ends: bool = True) -> Iterator[asyncio.Event]:
     received = asyncio.Event()
 
     def first(*_: object) -> None:
-        if second_ends:
-            then()
+        let_go()
         loop.call_soon_threadsafe(received.set)
 
-    def then() -> None:
+    def let_go() -> None:
         # Python's own Ctrl-C handler would have to wait for a loop that may be stuck.
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL if second_ends else signal.SIG_IGN)
 
-    # Not the loop's: it puts the default back before anything else can be set, and one more signal ends a worker then.
+    # Not the loop's way: it puts the default back before anything else can be set, and one more signal ends a worker
+    # then. uvloop wakes for any handler; elsewhere a signal interrupts the loop's wait.
     for number in SIGNALS:
         signal.signal(number, first)
     try:
         yield received
     finally:
-        then()
+        let_go()

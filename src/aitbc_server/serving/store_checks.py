@@ -128,11 +128,14 @@ async def examine(url: str) -> AsyncIterator[Finding]:
 async def _examine(address: Address) -> AsyncIterator[Finding]:
     try:
         facts = await store_facts.read(address)
+        stops_as_one = await store_facts.stops_as_one(address) if facts.is_in_cluster else None
     except _FAULTS as error:
         yield _unreachable(address.name, error)
         return
     for finding in _findings(facts):
         yield finding
+    if facts.is_in_cluster:
+        yield _cluster(stops_as_one)
 
 
 def _unreachable(name: str, error: Exception) -> Finding:
@@ -146,8 +149,6 @@ def _findings(facts: Facts) -> Iterator[Finding]:
     yield _eviction(facts)
     yield _persistence(facts)
     yield _replication(facts)
-    if facts.stops_as_one is not None:
-        yield _cluster(stops_as_one=facts.stops_as_one)
     yield _clock(facts)
 
 
@@ -204,8 +205,11 @@ def _replication(facts: Facts) -> Finding:
     return Finding(Level.OK, what, f"{facts.replicas} follow it, and it takes nothing when they do not")
 
 
-def _cluster(*, stops_as_one: bool) -> Finding:
+def _cluster(stops_as_one: bool | None) -> Finding:
     what = "Valkey cluster"
+    if stops_as_one is None:
+        detail = "this user may not ask whether it has cluster-require-full-coverage no, as it should have"
+        return Finding(Level.OK, what, detail)
     if stops_as_one:
         detail = "while one master has no successor, no other takes anything: each node keeps all limits by itself"
         return Finding(Level.WARN, what, detail, "cluster-require-full-coverage no, on every server")

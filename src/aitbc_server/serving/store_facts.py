@@ -27,8 +27,7 @@ _NOT_PERMITTED = "NOPERM"
 class Facts(NamedTuple):
     """One server. ``clock_ahead_s`` is its clock minus this machine's, to within half of ``latency_s``.
 
-    ``eviction`` is as ``info.eviction`` has it. ``stops_as_one``: of a cluster, whether all of it takes nothing while
-    a slot has no server; None where it does not say, or is none.
+    ``eviction`` is as ``info.eviction`` has it.
     """
 
     name: str
@@ -43,7 +42,7 @@ class Facts(NamedTuple):
     replicas: int
     replicas_lagging: int
     needs_replicas: bool
-    stops_as_one: bool | None
+    is_in_cluster: bool
     clock_ahead_s: float
     latency_s: float
 
@@ -91,6 +90,22 @@ async def read(address: Address) -> Facts:
             return facts
     finally:
         connection.close()
+
+
+async def stops_as_one(address: Address) -> bool | None:
+    """Whether all of a cluster takes nothing while a slot has no server; None where this user may not ask.
+
+    Raises as ``read``. That the user may not ask is no fault: who reads settings reads passwords.
+    """
+    connection = await connect(address, timeout_s=_TIMEOUT_S)
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            answer = await connection.call("CONFIG", "GET", "cluster-require-full-coverage")
+    except RefusedError:
+        return None
+    finally:
+        connection.close()
+    return bool(answer[1:] == [b"yes"]) if answer else None
 
 
 async def _ensure_permitted(connection: Connection) -> None:
@@ -142,18 +157,10 @@ async def _ask(connection: Connection, address: Address) -> Facts:
         replicas=len(replicas),
         replicas_lagging=sum("state=online" not in each or _lag_s(each) > 1 for each in replicas),
         needs_replicas="min_slaves_good_slaves" in fields,
-        stops_as_one=await _stops_as_one(connection) if fields.get("cluster_enabled") == "1" else None,
+        is_in_cluster=fields.get("cluster_enabled") == "1",
         clock_ahead_s=int(seconds) + int(microseconds) / 1e6 - here_s,
         latency_s=median(took_s),
     )
-
-
-async def _stops_as_one(connection: Connection) -> bool | None:
-    try:
-        _, value = await connection.call("CONFIG", "GET", "cluster-require-full-coverage")
-    except RefusedError:
-        return None
-    return bool(value == b"yes")
 
 
 def _disk_fault(fields: dict[str, str]) -> str:

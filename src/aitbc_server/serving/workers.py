@@ -93,18 +93,19 @@ def _as_worker(role: Role) -> Role:
 
 
 class _Worker:
-    """A place for a worker. ``pid`` is 0 while there is none, until ``due_s``."""
+    """A place for a worker. ``pid`` is 0 while there is none, until ``due_s``. ``was_ready``: any of its workers."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.pid = 0
-        self.was_ready = False
+        self.is_ready = self.was_ready = False
         self.due_s = self.began_s = 0.0
         self.pause_s = _FIRST_PAUSE_S
 
     def died(self) -> None:
         """When to start it anew."""
         at_s = time.monotonic()
+        self.is_ready = False
         if at_s - self.began_s > _LIVED_S:
             self.pause_s = _FIRST_PAUSE_S
         self.pid, self.due_s = 0, at_s + self.pause_s
@@ -162,9 +163,10 @@ class Parent:
     def _look(self) -> None:
         """Notice who died and who became ready."""
         for worker in self._workers:
-            if worker.pid and not self._has_ended(worker) and not worker.was_ready:
+            if worker.pid and not self._has_ended(worker) and not worker.is_ready:
                 pid, url = folder.holder(worker_folder(self._settings.data_dir, worker.number))
-                worker.was_ready = pid == str(worker.pid) and url != ""
+                worker.is_ready = pid == str(worker.pid) and url != ""
+                worker.was_ready |= worker.is_ready
         if not self._announced and all(worker.was_ready for worker in self._workers):
             self._announced = True
             self._lock.note(self._url)
@@ -202,13 +204,15 @@ class Parent:
         logger.info("all workers stopped")
 
     def _see_off(self, worker: _Worker) -> None:
-        """Notice that it has ended, and whether in order."""
+        """Notice that it has ended, and whether in order: one that was still starting had nothing to put in order."""
         pid, status = os.waitpid(worker.pid, os.WNOHANG) if worker.pid else (0, 0)
-        if pid:
-            worker.pid = 0
-            if code := os.waitstatus_to_exitcode(status):
-                self.exit_code = 1
-                logger.error("worker %d %s", worker.number, _how(code))
+        if not pid:
+            return
+        worker.pid = 0
+        code = os.waitstatus_to_exitcode(status)
+        if code and (worker.is_ready or -code not in SIGNALS):
+            self.exit_code = self.exit_code or 1
+            logger.error("worker %d %s", worker.number, _how(code))
 
     def _tell(self, number: signal.Signals) -> None:
         for worker in self._workers:
