@@ -29,8 +29,9 @@ from aitbc_server.gate.store_memory import MemoryStore
 
 logger = logging.getLogger(__name__)
 
-# So often a key may change between two questions on one request's behalf before the request gives up.
-_ROUNDS = 8
+# So often a key is read or asked about for one request before that gives up. A change makes a fence new once, and each
+# node that finds it in the outbox at that moment once more; each time the key is read anew, twice if that came between.
+_ROUNDS = 64
 # A connection that is closed tells what became of its calls at once.
 _SETTLED_S = 1.0
 
