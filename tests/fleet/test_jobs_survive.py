@@ -24,9 +24,15 @@ FINAL = {"COMPLETED", "FAILED", "CANCELED", "EXPIRED"}
 #: Three leases of a second each that lapse, and a queue.
 ENDED_S = 90.0 if FULL else 45.0
 
+#: The number of a job whose first run tells of itself, by a file beside the program, and takes too long.
+HELD = -1
 PROGRAM = f"""#!{sys.executable} -IS
-import json, random, sys, time
+import json, os, random, sys, time
 payload = json.load(sys.stdin)
+held = sys.argv[0] + ".held"
+if payload["n"] == {HELD} and not os.path.exists(held):
+    open(held, "x").close()
+    time.sleep(10)
 time.sleep(random.random() / 10)
 print(json.dumps({{"n": payload["n"], "run": random.getrandbits(60)}}))
 """
@@ -79,13 +85,18 @@ class Market:
         """Submit one job after the other, until ``stop``; some of them twice, as who did not get the answer does."""
         number = 0
         while not self._stopping:
-            headers = {"idempotency-key": f"job-{number}"}
-            answer = await self.ask("/v1/jobs", {"payload": {"n": number}}, headers=headers)
-            # A duplicate of a request that a dead server had begun is told to come again.
-            if answer.status == 201:
-                self.states.setdefault(answer.json["job_id"], {"n": number})
+            if await self.submit_one(number):
                 number += random.random() < 0.8
             await asyncio.sleep(0.1)
+
+    async def submit_one(self, number: int) -> bool:
+        """Submit it, or see that it was; False where a request that a dead server had begun is told to come again."""
+        headers = {"idempotency-key": f"job-{number}"}
+        answer = await self.ask("/v1/jobs", {"payload": {"n": number}}, headers=headers)
+        if answer.status != 201:
+            return False
+        self.states.setdefault(answer.json["job_id"], {"n": number})
+        return True
 
     def stop(self) -> None:
         """No more jobs."""
@@ -148,6 +159,13 @@ async def test_every_job_ends_with_one_result(start_fleet: StartFleet, world: Wo
             node.kill()
             await asyncio.to_thread(fleet.start_again, node)
         await market.look()
+    # However the others died, one dies with a job in its hands.
+    assert await market.submit_one(HELD)
+    while not program.with_suffix(".held").exists():  # noqa: ASYNC110 - as below
+        await asyncio.sleep(0.01)
+    for miner in miners:
+        miner.kill()
+        miner.start()
     market.stop()
     await submitting
     async with asyncio.timeout(ENDED_S):
