@@ -41,7 +41,7 @@ NEEDED = [
     ("connections", f"{BACK}_store_that_was_restarted_is_not_believed[older]", "{None}"),
     ("connections", f"{BACK}_master_of_a_cluster_that_was_restarted_is_not_believed", "{None}"),
     ("questions", f"{BACK}_question_is_not_sent_on_a_connection_that_came_after_it", "{None}"),
-    ("missing_fences", f"{BACK}_store_that_was_emptied_is_not_believed", "{None"),
+    ("missing_fences", f"{BACK}_store_that_was_emptied_is_not_believed", "left set:\nE             None"),
     ("tickets", "gate/test_shared_gate.py::test_a_record_that_was_read_before_a_drop_is_not_asked_about", "None is "),
     # A4
     ("draining", f"{FLEET}limits.py", "judging.counted"),
