@@ -379,6 +379,14 @@ async def test_a_key_that_changes_without_end_is_refused(first: Node, database: 
     assert database.many == []
     assert first.own() == {}
 
+    async def never_asked(*_: Any, **__: Any) -> Stale:
+        return Stale({})
+
+    # Two servers of a cluster that send a question to one another are none: the node goes on by itself.
+    first.store.take = never_asked  # type: ignore[method-assign]
+    assert await first.code() is None
+    assert first.own() == {"allowed": 1}
+
 
 async def test_who_gives_up_waiting_leaves_the_others_alone(first: Node, database: Database) -> None:
     """Requests that are cancelled while keys are read anew are no harm to those beside them, whatever comes of it."""

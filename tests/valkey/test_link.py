@@ -116,6 +116,32 @@ async def test_both_connections_lead_to_the_same_server(firewall: Firewall, shar
         other.close()
 
 
+async def test_an_address_that_goes_over_between_the_two_is_tried_again(
+    valkey: ValkeyProcess, own_valkey: ValkeyProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else changes would be made at one server, and requests be decided at the other."""
+    asked = iter([own_valkey.address])
+    greeted: list[Connection] = []
+
+    async def find() -> Address:
+        return own_valkey.address
+
+    async def greet(connection: Connection) -> None:
+        greeted.append(connection)
+
+    async def connecting(_: Address, *, timeout_s: float) -> Connection:
+        return await connect(next(asked, valkey.address), timeout_s=timeout_s)
+
+    monkeypatch.setattr("aitbc_server.valkey.link.connect", connecting)
+    way = Link(find, greet)
+    try:
+        assert not await way.start()
+        await until(lambda: way.connection is not None)
+        assert greeted == [way.connection]
+    finally:
+        await way.stop()
+
+
 async def test_a_server_that_has_become_a_replica_is_left(firewall: Firewall, shard: Shard) -> None:
     """Though nobody asked for anything on the connection of requests."""
     assert shard.connection is not None

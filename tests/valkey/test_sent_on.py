@@ -14,8 +14,9 @@ from tests.support.valkey import free_port
 from tests.valkey.nodes import anybodys
 
 from aitbc_server.gate import store_cluster
-from aitbc_server.gate.batch import Batch
+from aitbc_server.gate.batch import Batch, Waiting
 from aitbc_server.gate.records import limit_set
+from aitbc_server.gate.shared_store import Stale
 from aitbc_server.gate.store import StoreUnavailableError
 from aitbc_server.gate.store_cluster import ClusterStore, Member, tenant_slot
 from aitbc_server.valkey.connection import Address, Connection, RefusedError
@@ -62,8 +63,15 @@ class Elsewhere:
 
     def __init__(self, way: Way | None = None, aside: Way | None = None) -> None:
         self.connection, self.aside = way, aside
+        self.imported: set[int] = set()
         self.store = SimpleNamespace(send=lambda batch, *, asks=False: self.sent.set_result((batch, asks)))
         self.sent: asyncio.Future[tuple[Batch, bool]] = asyncio.get_running_loop().create_future()
+
+    def is_importing(self, slot: int) -> bool:
+        """See ``Member.is_importing``."""
+        was_asked = slot in self.imported
+        self.imported.add(slot)
+        return was_asked
 
 
 @pytest.fixture
@@ -154,9 +162,42 @@ async def test_a_batch_is_sent_on_to_where_its_slot_is(
 ) -> None:
     """With the word that it asks for a slot that is on its way, where it is."""
     there, batch = Elsewhere(Way()), a_batch()
+    there.imported.add(SLOT)
     follow(store, monkeypatch, there)
     assert store._reroute(member, batch, RefusedError(error))
     assert await asyncio.wait_for(there.sent, 1) == (batch, asks)
+
+
+async def test_of_a_slot_that_is_on_its_way_is_asked_anew_once_for_each_connection(
+    store: ClusterStore, member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server there may have been restarted, and be as it was before a change: nothing known is believed there."""
+    forgotten: list[frozenset[int]] = []
+    monkeypatch.setattr(store, "_moved", forgotten.append)
+    there = store._member(Address(port=free_port()))
+    monkeypatch.setattr(store._cluster, "follow", lambda _redirect: there)
+    sent: list[Batch] = []
+
+    def send(batch: Batch, *, asks: bool) -> None:
+        assert asks
+        sent.append(batch)
+
+    monkeypatch.setattr(there.store, "send", send)
+    for connection in (Way(), Way()):
+        there._link.connection = cast("Connection", connection)
+        for is_known in (False, True):
+            batch = a_batch()
+            told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            batch.waiting.append(Waiting(told.set_result, (), 1))
+            assert store._reroute(member, batch, RefusedError(ASK))
+            if is_known:
+                await asyncio.sleep(2 * store_cluster._HOP_S)
+                assert (sent.pop(), told.done()) == (batch, False)
+                assert batch.under is there.connection
+            else:
+                assert await asyncio.wait_for(told, 1) == Stale({})
+    assert forgotten == [frozenset({SLOT})] * 2
+    assert sent == []
 
 
 async def test_a_batch_for_a_server_to_which_there_is_no_way_is_tried_again(

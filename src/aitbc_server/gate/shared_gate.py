@@ -188,6 +188,9 @@ class SharedGate(Gate):
                 return answer
             again, cached = _Again(answer.tokens, left_s - (monotonic() - began_s)), None
             self._renew(again)
+        if again is not None and not again.tokens:
+            # Nobody was asked: servers sent the question to one another.
+            raise StoreUnavailableError("no server takes the question")
         logger.error("a key could not be checked: it changes faster than it can be read")
         return Decision(UNAVAILABLE)
 

@@ -63,6 +63,19 @@ class Member(Shard):
 
         super().__init__(find, greeted, name=f"Valkey at {address.name}", **options)
         self.address = address
+        self._importing: tuple[Connection | None, set[int]] = (None, set())
+
+    def is_importing(self, slot: int) -> bool:
+        """Whether it has been asked on its present connection for a slot that is on its way to it; from now on it has.
+
+        What was known of the slot's tenants was known by another connection until then.
+        """
+        if self._importing[0] is not self.connection:
+            self._importing = (self.connection, set())
+        _, slots = self._importing
+        was_asked = slot in slots
+        slots.add(slot)
+        return was_asked
 
 
 class ClusterStore:
@@ -275,8 +288,12 @@ class ClusterStore:
         there = None if elsewhere is None else self._cluster.follow(elsewhere)
         if elsewhere is None or there is None or there.connection is None:
             loop.call_later(_AGAIN_S, self._send_again, batch)
-        elif elsewhere.asks:
+        elif elsewhere.asks and there.is_importing(batch.slot):
+            batch.under = there.connection
             loop.call_later(_HOP_S, functools.partial(there.store.send, batch, asks=True))
+        elif elsewhere.asks:
+            self._moved(frozenset({batch.slot}))
+            loop.call_later(_HOP_S, batch.be_asked_again)
         else:
             loop.call_later(_HOP_S, there.store.send, batch)
         return True

@@ -267,23 +267,26 @@ class ValkeyStore:
     def _begin(self, batch: Batch) -> None:
         if self._batches.get(batch.slot) is batch:
             del self._batches[batch.slot]
-        try:
-            self.send(batch)
-        except Exception:
-            logger.exception("Valkey could not be called")
-            batch.fail("the store could not be called")
+        self.send(batch)
 
     def send(self, batch: Batch, *, asks: bool = False) -> None:
         """Send a batch on its way, or once more. ``asks``: the server has not got the slot yet, but the keys.
 
         On another connection than the one that it was made under, its server may be of an earlier time and have the
-        tokens that an old record rests on; keys that are on their way bring their own.
+        tokens that an old record rests on. Does not raise.
         """
+        try:
+            self._send(batch, asks=asks)
+        except Exception:
+            logger.exception("Valkey could not be called")
+            batch.fail("the store could not be called")
+
+    def _send(self, batch: Batch, *, asks: bool) -> None:
         connection = self._connection()
         if connection is None or self._offset_us is None or self.hung.is_set():
             batch.fail("there is no connection to the store")
             return
-        if connection is not batch.under and not asks:
+        if connection is not batch.under:
             batch.be_asked_again()
             return
         deadline_us = batch.until_s * _US + self._offset_us

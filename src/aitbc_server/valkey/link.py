@@ -124,6 +124,7 @@ class Link:
             async with asyncio.timeout(self._timeout_s):
                 await _ensure_master(connection)
                 self._run_id = await _run_id(connection)
+                await _ensure_run(aside, self._run_id)
                 await self._greet(connection)
         except BaseException:
             connection.close()
@@ -202,6 +203,11 @@ def _needs_a_person(error: Exception) -> bool:
 async def _ensure_master(connection: Connection) -> None:
     if not info.is_master(await info.read(connection, "replication")):
         raise RefusedError(f"{READ_ONLY} the server is a replica")
+
+
+async def _ensure_run(connection: Connection, run_id: str) -> None:
+    if await _run_id(connection) != run_id:
+        raise ConnectionLostError("its address led to two servers, one after the other")
 
 
 async def _run_id(connection: Connection) -> str:
