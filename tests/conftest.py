@@ -21,8 +21,11 @@ from tests.support.valkey import ValkeyProcess
 from aitbc_server.db import migrate
 from aitbc_server.db.engine import Database
 
+# Days that have a table of their own are those of whatever time the test before lived in.
 _EMPTY = """
 SET lock_timeout = '5s';
+SELECT 'DROP TABLE ' || string_agg(quote_ident(tablename), ', ')
+    FROM pg_tables WHERE schemaname = 'public' AND tablename LIKE 'usage_minutes_d________' \\gexec
 SELECT 'TRUNCATE ' || string_agg(quote_ident(tablename), ', ') || ' RESTART IDENTITY CASCADE'
     FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN ('alembic_version', 'installation') \\gexec
 INSERT INTO plans (id, name, limit_per_minute) VALUES
