@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -140,7 +141,8 @@ async def test_a_statement_that_is_under_way_ends_after_the_servers_own_time(
 async def test_a_commit_that_is_not_answered_is_not_said_to_be_undone(
     postgres: PostgresProcess, units: UnitsOfWork
 ) -> None:
-    """The database may have heard it, and do it when it goes on: here it does."""
+    """The database may have heard it, and do it when it goes on. Or it ends the transaction first, which took too long:
+    then nothing is done, and it is tried again here until it is seen to be done."""
 
     async def work(value: int) -> None:
         async with units.begin() as unit:
@@ -148,13 +150,23 @@ async def test_a_commit_that_is_not_answered_is_not_said_to_be_undone(
             postgres.hang()
             await unit.commit()
 
-    error, _ = await refused(lambda: work(61))
-    assert "not heard whether" in error.detail
-    postgres.go_on()
-    async with asyncio.timeout(10), units.read() as session:
-        # Nothing tells of it.
-        while await session.scalar(select(PlanRow.limit_per_minute).where(PlanRow.id == "free")) != 61:  # noqa: ASYNC110
+    async def is_done(value: int) -> bool:
+        for _ in range(40):
+            async with units.read() as session:
+                found = await session.scalar(select(PlanRow.limit_per_minute).where(PlanRow.id == "free"))
+            if found == value:
+                return True
+            assert found == 60
             await asyncio.sleep(0.05)
+        return False
+
+    for value in range(61, 65):
+        error, _ = await refused(partial(work, value))
+        assert "not heard whether" in error.detail
+        postgres.go_on()
+        if await is_done(value):
+            return
+    pytest.fail("the database never did what it may have heard")
 
 
 async def test_whoever_waits_for_a_turn_is_answered_too(
