@@ -135,12 +135,15 @@ class MailSender:
             await self._delivery.deliver(mail, self._opened(mail), self._now())
         except DeliveryError as raised:
             error = raised
+        next_at: Timestamp | None = None
         async with self._database.write() as session:
             if error is None:
                 await repository.sent(session, mail.id, self._now(), keep_text=self._delivery.keeps_text)
             else:
-                await self._not_sent(session, mail, error)
+                next_at = await self._not_sent(session, mail, error)
             await session.commit()
+        if error is not None:
+            _tell_of_failure(mail, error, next_at)
 
     async def _claimed(self, mail: MailRow) -> bool:
         async with self._database.write() as session:
@@ -148,17 +151,15 @@ class MailSender:
             await session.commit()
         return is_ours
 
-    async def _not_sent(self, session: AsyncSession, mail: MailRow, error: DeliveryError) -> None:
-        """Try again later, each time after a longer wait; or never again. The log names the mail, not its reader."""
+    async def _not_sent(self, session: AsyncSession, mail: MailRow, error: DeliveryError) -> Timestamp | None:
+        """Try again later, each time after a longer wait: when. Or never again: None."""
         at = self._now()
-        reason = one_line(str(error))[:_ERROR_LENGTH]
         next_at = _moved(at, wait_after(mail.attempts + 1))
         if error.final or next_at - mail.created_at > GIVE_UP_AFTER:
-            await repository.failed(session, mail.id, at, reason)
-            logger.error("%s (%s) could not be sent and is given up: %s", mail.id, mail.kind, reason)
-            return
-        await repository.retry(session, mail.id, next_at, reason)
-        logger.warning("%s (%s) could not be sent; it is tried again at %s: %s", mail.id, mail.kind, next_at, reason)
+            await repository.failed(session, mail.id, at, _reason(error))
+            return None
+        await repository.retry(session, mail.id, next_at, _reason(error))
+        return next_at
 
     def _opened(self, mail: MailRow) -> Message:
         try:
@@ -187,6 +188,19 @@ async def sending(settings: Settings, database: Database, secret_keys: SecretKey
         return
     async with MailSender(database, secret_keys, delivery, clock).running():
         yield
+
+
+def _tell_of_failure(mail: MailRow, error: DeliveryError, next_at: Timestamp | None) -> None:
+    """The log names the mail, not its reader."""
+    if next_at is None:
+        logger.error("%s (%s) could not be sent and is given up: %s", mail.id, mail.kind, _reason(error))
+        return
+    text = "%s (%s) could not be sent; it is tried again at %s: %s"
+    logger.warning(text, mail.id, mail.kind, next_at, _reason(error))
+
+
+def _reason(error: DeliveryError) -> str:
+    return one_line(str(error))[:_ERROR_LENGTH]
 
 
 def wait_after(attempts: int) -> timedelta:
