@@ -1,12 +1,18 @@
-"""Groups of servers, made once for the tests of a file, and whole again for each of them."""
+"""Groups of servers, made once for the tests of a file, and whole again for each of them; and one that is not there."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 
 import pytest
+from tests.support.valkey import free_port
 from tests.support.valkey_groups import ValkeyCluster, Watched
+from tests.valkey.nodes import anybodys
+
+from aitbc_server.gate.store_cluster import ClusterStore
+from aitbc_server.valkey.connection import Address
+from aitbc_server.valkey.urls import Target
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +41,12 @@ def watched(watched_servers: Watched) -> Watched:
     """The same, with a master that has its replica."""
     watched_servers.mend()
     return watched_servers
+
+
+@pytest.fixture
+async def nowhere() -> AsyncIterator[ClusterStore]:
+    """The store of a cluster of which no server answers."""
+    store = ClusterStore(Target("cluster", (Address(port=free_port()),)), lambda _whose: None, anybodys)
+    await store.start()
+    yield store
+    await store.stop()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from time import monotonic
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from tests.gate.factories import tenant
@@ -21,27 +20,16 @@ from aitbc_server.gate.store import StoreUnavailableError
 from aitbc_server.gate.store_cluster import ClusterStore, Member, tenant_slot
 from aitbc_server.valkey.connection import Address, Connection, RefusedError
 from aitbc_server.valkey.probe import until_it_answers
-from aitbc_server.valkey.scripts import Script
-from aitbc_server.valkey.urls import Target
 
 LIMITS = limit_set(tenant("alice", limit=5), "kid", None)
-
-
-@pytest.fixture
-async def nowhere() -> AsyncIterator[ClusterStore]:
-    """A cluster of which no server answers."""
-    store = ClusterStore(Target("cluster", (Address(port=free_port()),)), lambda _whose: None, anybodys)
-    await store.start()
-    yield store
-    await store.stop()
 
 
 def a_member(store: ClusterStore) -> Member:
     return store._member(Address(port=free_port()))
 
 
-def a_batch(*, seconds: float = 1) -> tuple[Batch, asyncio.Future[Any]]:
-    batch = Batch(tenant_slot("alice"), monotonic() + seconds)
+def a_batch() -> tuple[Batch, asyncio.Future[Any]]:
+    batch = Batch(tenant_slot("alice"), monotonic() + 1)
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     def tell(answer: object) -> None:
@@ -66,38 +54,6 @@ async def test_a_batch_whose_slot_has_no_master_any_more_is_given_back(nowhere: 
     assert nowhere._reroute(a_member(nowhere), batch, RefusedError("TRYAGAIN Multiple keys request"))
     with pytest.raises(StoreUnavailableError, match="no master is known"):
         await asyncio.wait_for(future, 1)
-
-
-async def test_a_batch_that_has_no_time_left_is_not_sent_on(nowhere: ClusterStore) -> None:
-    """Whoever waits in it is given up before it could be there."""
-    batch, _ = a_batch(seconds=0.001)
-    assert not nowhere._reroute(a_member(nowhere), batch, RefusedError("TRYAGAIN Multiple keys request"))
-
-
-async def test_a_cluster_that_is_down_is_asked_for_its_shape_again(
-    nowhere: ClusterStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The batch is not sent on: nobody would take it."""
-    asked: list[bool] = []
-    monkeypatch.setattr(nowhere._cluster, "look_again", lambda: asked.append(True))
-    batch, _ = a_batch()
-    assert not nowhere._reroute(a_member(nowhere), batch, RefusedError("CLUSTERDOWN The cluster is down"))
-    assert asked == [True]
-
-
-async def test_keys_on_their_way_are_asked_for_again_where_they_were(nowhere: ClusterStore) -> None:
-    """One key, which is at neither server for a moment."""
-    said: list[Any] = [RefusedError("TRYAGAIN Multiple keys request"), b"done"]
-
-    class Answers:
-        async def run(self, *_: Any) -> Any:
-            answer = said.pop(0)
-            if isinstance(answer, Exception):
-                raise answer
-            return answer
-
-    script, connection = cast("Script", Answers()), cast("Connection", object())
-    assert await nowhere._run(a_member(nowhere), connection, script, ["key"], ()) == b"done"
 
 
 async def test_a_server_that_was_never_started_can_be_left() -> None:

@@ -65,10 +65,9 @@ class Member(Shard):
         self.address = address
         self._importing: tuple[Connection | None, set[int]] = (None, set())
 
-    def is_importing(self, slot: int) -> bool:
-        """Whether it has been asked on its present connection for a slot that is on its way to it; from now on it has.
-
-        What was known of the slot's tenants was known by another connection until then.
+    def note_import(self, slot: int) -> bool:
+        """Note that it is asked, on its present connection, for a slot that is on its way to it. Returns whether it was
+        before: until then, what is known of the slot's tenants came by another connection.
         """
         if self._importing[0] is not self.connection:
             self._importing = (self.connection, set())
@@ -288,7 +287,7 @@ class ClusterStore:
         there = None if elsewhere is None else self._cluster.follow(elsewhere)
         if elsewhere is None or there is None or there.connection is None:
             loop.call_later(_AGAIN_S, self._send_again, batch)
-        elif elsewhere.asks and there.is_importing(batch.slot):
+        elif elsewhere.asks and there.note_import(batch.slot):
             batch.under = there.connection
             loop.call_later(_HOP_S, functools.partial(there.store.send, batch, asks=True))
         elif elsewhere.asks:

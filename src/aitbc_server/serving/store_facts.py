@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from statistics import median
 from time import monotonic, time
 from typing import Any, NamedTuple
@@ -67,12 +68,8 @@ async def servers(target: Target) -> list[Address]:
 
 
 async def _masters(seed: Address) -> list[Address]:
-    connection = await connect(seed, timeout_s=_TIMEOUT_S)
-    try:
-        async with asyncio.timeout(_TIMEOUT_S):
-            known = list(shares(await connection.call("CLUSTER", "SLOTS"), seed))
-    finally:
-        connection.close()
+    async with _connected(seed) as connection:
+        known = list(shares(await connection.call("CLUSTER", "SLOTS"), seed))
     missing = SLOTS - sum(each.last - each.first + 1 for each in known)
     if missing:
         raise ConnectionLostError(f"{missing} of the cluster's {SLOTS} slots have no server")
@@ -81,15 +78,11 @@ async def _masters(seed: Address) -> list[Address]:
 
 async def read(address: Address) -> Facts:
     """Ask the server there. Raises what ``connect`` and ``Connection.call`` raise, within seconds."""
-    connection = await connect(address, timeout_s=_TIMEOUT_S)
-    try:
-        async with asyncio.timeout(_TIMEOUT_S):
-            facts = await _ask(connection, address)
-            if facts.is_primary:
-                await _ensure_permitted(connection)
-            return facts
-    finally:
-        connection.close()
+    async with _connected(address) as connection:
+        facts = await _ask(connection, address)
+        if facts.is_primary:
+            await _ensure_permitted(connection)
+        return facts
 
 
 async def stops_as_one(address: Address) -> bool | None:
@@ -97,15 +90,23 @@ async def stops_as_one(address: Address) -> bool | None:
 
     Raises as ``read``. That the user may not ask is no fault: who reads settings reads passwords.
     """
+    async with _connected(address) as connection:
+        try:
+            answer = await connection.call("CONFIG", "GET", "cluster-require-full-coverage")
+        except RefusedError:
+            return None
+    return bool(answer[1:] == [b"yes"]) if answer else None
+
+
+@asynccontextmanager
+async def _connected(address: Address) -> AsyncIterator[Connection]:
+    """A connection of one's own, for so long as one may ask on it."""
     connection = await connect(address, timeout_s=_TIMEOUT_S)
     try:
         async with asyncio.timeout(_TIMEOUT_S):
-            answer = await connection.call("CONFIG", "GET", "cluster-require-full-coverage")
-    except RefusedError:
-        return None
+            yield connection
     finally:
         connection.close()
-    return bool(answer[1:] == [b"yes"]) if answer else None
 
 
 async def _ensure_permitted(connection: Connection) -> None:

@@ -102,6 +102,11 @@ class _Worker:
         self.due_s = self.began_s = 0.0
         self.pause_s = _FIRST_PAUSE_S
 
+    def exit_code(self) -> int | None:
+        """What it has ended with, below 0 by a signal; None while it lives."""
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        return os.waitstatus_to_exitcode(status) if pid else None
+
     def died(self) -> None:
         """When to start it anew."""
         at_s = time.monotonic()
@@ -173,10 +178,9 @@ class Parent:
             announced(self._settings, self._url)
 
     def _has_ended(self, worker: _Worker) -> bool:
-        pid, status = os.waitpid(worker.pid, os.WNOHANG)
-        if not pid:
+        code = worker.exit_code()
+        if code is None:
             return False
-        code = os.waitstatus_to_exitcode(status)
         how = _how(code)
         if code and not worker.was_ready:
             # What is wrong at the start stays wrong; the worker has said what it is.
@@ -199,17 +203,17 @@ class Parent:
                 self._tell(signal.SIGKILL)
                 self.exit_code = 1
             for worker in self._workers:
-                self._see_off(worker)
+                if worker.pid:
+                    self._see_off(worker)
             time.sleep(_LOOK_EVERY_S / 5)
         logger.info("all workers stopped")
 
     def _see_off(self, worker: _Worker) -> None:
         """Notice that it has ended, and whether in order: one that was still starting had nothing to put in order."""
-        pid, status = os.waitpid(worker.pid, os.WNOHANG) if worker.pid else (0, 0)
-        if not pid:
+        code = worker.exit_code()
+        if code is None:
             return
         worker.pid = 0
-        code = os.waitstatus_to_exitcode(status)
         if code and (worker.is_ready or -code not in SIGNALS):
             self.exit_code = self.exit_code or 1
             logger.error("worker %d %s", worker.number, _how(code))
